@@ -1,0 +1,134 @@
+//! The table of operations: one row each. Routes, rights, audit, documentation, the CLI and the tests are loops over it.
+//!
+//! Only what is built is a row. To add an operation: a row here, and the file that runs it in the agent
+//! (`agent/latchkey/src/operations/<noun>.rs`).
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::Privilege;
+
+/// Calls a macro with every row: `Type "noun.verb" Privilege Effect Runs "summary";`.
+#[macro_export]
+macro_rules! operation_rows {
+    ($with:ident) => {
+        $with! {
+            ShareList "share.list" ManageSharedAccess Read Now "List the people with access to the instance";
+            ShareInvite "share.invite" ManageSharedAccess Change Now "Invite a person to the instance";
+            ShareUpdate "share.update" ManageSharedAccess Change Now "Change, suspend or reinstate a share";
+            ShareResend "share.resend" ManageSharedAccess Change Now "Send an invitation again, with a new link";
+            ShareRevoke "share.revoke" ManageSharedAccess Destroy Now "End a share and everything it opened";
+            SsoUsers "sso.users" WpAdminSso Read Now "List the WordPress users that may be logged in as";
+            SsoOpen "sso.open" WpAdminSso Change Now "Make a link that opens WP Admin, once";
+            SiteNameShow "site_name.show" UpdateSiteName Read Now "Show the site's name";
+            SiteNameSet "site_name.set" UpdateSiteName Change Now "Change the site's name";
+            MaintenanceShow "maintenance.show" ManageMaintenanceMode Read Now "Show whether visitors see the maintenance page";
+            MaintenanceSet "maintenance.set" ManageMaintenanceMode Change Now "Show visitors the maintenance page, or the site again";
+            IndexingShow "indexing.show" ManageSearchEngineIndexing Read Now "Show whether search engines may index the site";
+            IndexingSet "indexing.set" ManageSearchEngineIndexing Change Now "Let search engines index the site, or ask them not to";
+        }
+    };
+}
+
+/// What an operation does to the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Nothing.
+    Read,
+    /// Something that can be changed back.
+    Change,
+    /// Something that cannot.
+    Destroy,
+}
+
+/// When the answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Runs {
+    /// With the reply.
+    Now,
+    /// As a job that outlives the request, for at most this long.
+    Job {
+        /// After this the job is ended.
+        deadline: Duration,
+    },
+}
+
+/// One row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OperationSpec {
+    /// `noun.verb`.
+    pub name: &'static str,
+    /// What it does, in the imperative.
+    pub summary: &'static str,
+    /// The privilege that it takes.
+    pub privilege: Privilege,
+    /// What it does to the node.
+    pub effect: Effect,
+    /// When the answer comes.
+    pub runs: Runs,
+}
+
+/// A row as a type, so that a permit for one operation is no permit for another.
+pub trait Operation: Send + Sync + 'static {
+    /// Its row.
+    const SPEC: &'static OperationSpec;
+}
+
+macro_rules! table {
+    ($($name:ident $text:literal $privilege:ident $effect:ident $runs:ident $summary:literal;)+) => {
+        $(
+            #[doc = concat!("`", $text, "`: ", $summary, ".")]
+            #[derive(Debug)]
+            pub enum $name {}
+
+            impl Operation for $name {
+                const SPEC: &'static OperationSpec = &OperationSpec {
+                    name: $text,
+                    summary: $summary,
+                    privilege: Privilege::$privilege,
+                    effect: Effect::$effect,
+                    runs: Runs::$runs,
+                };
+            }
+        )+
+
+        static TABLE: &[&OperationSpec] = &[$($name::SPEC),+];
+    };
+}
+
+operation_rows!(table);
+
+/// Every operation of this build.
+pub fn operations() -> &'static [&'static OperationSpec] {
+    TABLE
+}
+
+/// The operation with this name.
+pub fn operation(name: &str) -> Option<&'static OperationSpec> {
+    TABLE.iter().copied().find(|spec| spec.name == name)
+}
+
+/// The operations as types.
+pub mod rows {
+    pub use super::{
+        IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow, ShareInvite, ShareList, ShareResend, ShareRevoke,
+        ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_in_the_catalogue_under_its_privilege() {
+        for spec in operations() {
+            let entry = spec.privilege.entry();
+            assert!(entry.operations.iter().any(|name| name == spec.name), "{} under {}", spec.name, entry.id);
+        }
+    }
+}
