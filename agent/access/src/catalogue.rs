@@ -302,7 +302,8 @@ impl RoleEntry {
         let all = Privilege::ALL.iter().copied();
         all.filter(|privilege| {
             let id = privilege.id();
-            let whole_category = id.split_once('.').is_some_and(|(category, _)| self.all_of.iter().any(|one| one == category));
+            let whole_category =
+                id.split_once('.').is_some_and(|(category, _)| self.all_of.iter().any(|one| one == category));
             let named = self.privileges.iter().any(|one| one == id);
             (named || whole_category) && !self.except.iter().any(|one| one == id)
         })

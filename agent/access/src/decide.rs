@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::holdings::owns_hosting;
+use crate::holdings::{Standing, owns_hosting};
 use crate::{
     AccessTable, Email, HostingState, Instance, InstanceId, LogInAs, Operation, OperationSpec, PersonId, Privilege,
-    PrivilegeSet, ShareId, ShareState, actor_holdings, share_holdings,
+    PrivilegeSet, ShareId, ShareState,
 };
 
 /// On whose behalf a request is made.
@@ -21,6 +21,8 @@ pub enum Actor {
     Person(PersonId),
     /// An address that nobody known has: a person without shares.
     Stranger(Email),
+    /// Somebody who was not let in at all and acts for no one; nothing exists for them.
+    Nobody,
 }
 
 impl Actor {
@@ -36,7 +38,7 @@ impl Actor {
     pub const fn person(&self) -> Option<PersonId> {
         match self {
             Self::Person(person) => Some(*person),
-            Self::Panel | Self::Stranger(_) => None,
+            Self::Panel | Self::Stranger(_) | Self::Nobody => None,
         }
     }
 }
@@ -115,7 +117,9 @@ impl Denial {
     fn lacks(rule: Rule, privilege: Privilege) -> Self {
         let title = &privilege.entry().title;
         let detail = match rule {
-            Rule::A10 => format!("whoever granted the share does not hold the privilege {title} now"),
+            Rule::A10 => {
+                format!("whoever granted the share does not hold the privilege {title} now")
+            }
             Rule::A3 => format!("the privilege {title} needs ownership of the hosting or of all its instances"),
             _ => format!("the privilege {title} is missing"),
         };
@@ -164,7 +168,7 @@ impl<O> Permit<O> {
         self.grounds.share
     }
 
-    /// Whom the actor may log in as.
+    /// Whom the actor may log in as; only a permit of WP Admin SSO says so.
     pub const fn log_in_as(&self) -> Option<&LogInAs> {
         self.grounds.log_in_as.as_ref()
     }
@@ -214,7 +218,28 @@ pub fn sees(table: &AccessTable, actor: &Actor, instance: &Instance, now: Timest
     let Actor::Person(person) = actor else { return *actor == Actor::Panel };
     instance.owners.contains(person)
         || table.share_of_on(*person, &instance.id).is_some_and(|share| share.is_live(now))
-        || !hosting_privileges(table, *person, instance, now).is_empty()
+        || through_hosting(table, *person, instance, Privilege::HOSTING, now).is_some()
+}
+
+/// Which hosting privileges [`decide`] would find a person to have on the instance now: all of them by owning the
+/// hosting (A3), or those of shares on any of its sites (A6). One look instead of one decision for each.
+pub fn hosting_privileges(table: &AccessTable, actor: &Actor, instance: &Instance, now: Timestamp) -> PrivilegeSet {
+    let person = match actor {
+        Actor::Panel => return Privilege::HOSTING,
+        Actor::Stranger(_) | Actor::Nobody => return PrivilegeSet::EMPTY,
+        Actor::Person(person) => *person,
+    };
+    let Some(hosting) = table.hosting(&instance.hosting).filter(|hosting| hosting.state == HostingState::Active) else {
+        return PrivilegeSet::EMPTY;
+    };
+    if owns_hosting(table, hosting, person) {
+        return Privilege::HOSTING;
+    }
+    let shares =
+        table.instances_of(&instance.hosting).filter_map(|site| Some((site, table.share_of_on(person, &site.id)?)));
+    shares.fold(PrivilegeSet::EMPTY, |held, (site, share)| {
+        held.join(Standing::of_share(table, site, share, Privilege::HOSTING, now).privileges)
+    })
 }
 
 fn judge(
@@ -225,74 +250,66 @@ fn judge(
     now: Timestamp,
 ) -> Result<Grounds, Denial> {
     let instance = table.instance(id).ok_or_else(|| Denial::not_found("instance"))?;
-    let Actor::Person(person) = actor else {
-        return match actor {
-            Actor::Panel => Ok(Grounds { rule: Rule::A3, share: None, log_in_as: Some(LogInAs::ALL) }),
-            _ => Err(Denial::not_found("instance")),
-        };
+    let person = match actor {
+        Actor::Panel => {
+            return Ok(Grounds { rule: Rule::A3, share: None, log_in_as: Some(LogInAs::ALL) });
+        }
+        Actor::Stranger(_) | Actor::Nobody => return Err(Denial::not_found("instance")),
+        Actor::Person(person) => *person,
     };
-    let own_share = table.share_of_on(*person, id);
-    let holdings = actor_holdings(table, actor, instance, now);
     let privilege = operation.privilege;
-    let holds = holdings.privileges.contains(privilege);
-    let holds_through_hosting =
-        !holds && privilege.concerns_hosting() && hosting_privileges(table, *person, instance, now).contains(privilege);
-    if !holds && !holds_through_hosting && !sees(table, actor, instance, now) {
+    let asked = PrivilegeSet::EMPTY.with(privilege);
+    let as_owner = Standing::of_owner(table, instance, person, asked);
+    let owner = as_owner.is_some();
+    let own_share = table.share_of_on(person, id);
+    let as_guest = || own_share.map(|share| Standing::of_share(table, instance, share, asked, now));
+    let standing = as_owner.or_else(as_guest).unwrap_or(Standing::NONE);
+    let grounds = if standing.privileges.contains(privilege) {
+        let (rule, share) = if owner { (Rule::A3, None) } else { (Rule::A7, own_share.map(|share| share.id)) };
+        let log_in_as = standing.log_in_as.filter(|_| privilege == Privilege::WpAdminSso);
+        Some(Grounds { rule, share, log_in_as: log_in_as.cloned() })
+    } else {
+        through_hosting(table, person, instance, asked, now)
+    };
+    if grounds.is_none() && !sees(table, actor, instance, now) {
         return Err(Denial::not_found("instance"));
     }
     if table.hosting(&instance.hosting).is_none_or(|hosting| hosting.state == HostingState::Suspended) {
         return Err(Denial::forbidden(Rule::A4, "the hosting is suspended"));
     }
-    let owner = instance.owners.contains(person);
-    if holds {
-        let (rule, share) = if owner { (Rule::A3, None) } else { (Rule::A7, own_share.map(|share| share.id)) };
-        return Ok(Grounds { rule, share, log_in_as: holdings.log_in_as });
-    }
-    if holds_through_hosting {
-        let share = share_on_hosting(table, *person, instance, privilege, now);
-        return Ok(Grounds { rule: Rule::A6, share, log_in_as: None });
-    }
-    let offered = own_share.is_some_and(|share| share.is_live(now) && share.terms.privileges.contains(privilege));
-    let rule = match (owner, offered) {
-        (true, _) => Rule::A3,
-        (false, true) => Rule::A10,
-        (false, false) => Rule::A1,
-    };
-    Err(Denial::lacks(rule, privilege))
+    grounds.ok_or_else(|| {
+        let offered = own_share.is_some_and(|share| share.is_live(now) && share.terms.privileges.contains(privilege));
+        let rule = match (owner, offered) {
+            (true, _) => Rule::A3,
+            (false, true) => Rule::A10,
+            (false, false) => Rule::A1,
+        };
+        Denial::lacks(rule, privilege)
+    })
 }
 
-/// The hosting privileges that a person has on every site of the instance's hosting (A6, A3).
-fn hosting_privileges(table: &AccessTable, person: PersonId, instance: &Instance, now: Timestamp) -> PrivilegeSet {
-    let owns = table.hosting(&instance.hosting).is_some_and(|hosting| owns_hosting(table, hosting, person));
-    if owns {
-        return Privilege::HOSTING;
-    }
-    shares_on_hosting(table, person, instance)
-        .map(|share| share_holdings(table, share, now).privileges.meet(Privilege::HOSTING))
-        .fold(PrivilegeSet::EMPTY, PrivilegeSet::join)
-}
-
-fn shares_on_hosting<'t>(
-    table: &'t AccessTable,
-    person: PersonId,
-    instance: &'t Instance,
-) -> impl Iterator<Item = &'t crate::Share> {
-    table
-        .shares_of(person)
-        .filter(|share| table.instance(&share.instance).is_some_and(|other| other.hosting == instance.hosting))
-        .map(|share| &**share)
-}
-
-fn share_on_hosting(
+/// What gives a person one of the wanted privileges on every site of the instance's hosting: owning it (A3), or a
+/// share on any of them (A6).
+fn through_hosting(
     table: &AccessTable,
     person: PersonId,
     instance: &Instance,
-    privilege: Privilege,
+    wanted: PrivilegeSet,
     now: Timestamp,
-) -> Option<ShareId> {
-    shares_on_hosting(table, person, instance)
-        .find(|share| share_holdings(table, share, now).privileges.contains(privilege))
-        .map(|share| share.id)
+) -> Option<Grounds> {
+    let wanted = wanted.meet(Privilege::HOSTING);
+    if wanted.is_empty() {
+        return None;
+    }
+    if table.hosting(&instance.hosting).is_some_and(|hosting| owns_hosting(table, hosting, person)) {
+        return Some(Grounds { rule: Rule::A3, share: None, log_in_as: None });
+    }
+    let share = table.instances_of(&instance.hosting).find_map(|site| {
+        let share = table.share_of_on(person, &site.id)?;
+        let held = Standing::of_share(table, site, share, wanted, now).privileges;
+        (!held.is_empty()).then_some(share.id)
+    })?;
+    Some(Grounds { rule: Rule::A6, share: Some(share), log_in_as: None })
 }
 
 /// The right of a person, or of the panel for them, over their own share: read it, accept it, leave it, set its keys.

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::operations::ShareInvite;
+use crate::operations::{ShareInvite, ShareUpdate};
 use crate::{
     AccessTable, Actor, Denial, DenialKind, GrantedBy, Holdings, Instance, Permit, Privilege, Rule, Share, Terms,
-    actor_holdings, share_terms_now,
+    actor_holdings, decide, share_terms_now,
 };
 
 /// Why terms go beyond what somebody holds.
@@ -59,6 +59,8 @@ impl GrantFault {
 }
 
 /// Checks that the actor of the permit may grant these terms on its instance, and says on whose authority they rest.
+///
+/// Refuses first what goes beyond what the actor holds (A10), then a Log In As without the privilege for it (A9).
 pub fn may_grant(
     table: &AccessTable,
     permit: &Permit<ShareInvite>,
@@ -68,13 +70,19 @@ pub fn may_grant(
     let instance = table.instance(permit.instance()).ok_or_else(|| Denial::not_found("instance"))?;
     covers(table, permit.actor(), instance, &Holdings::of_terms(terms), now)
         .map_err(|fault| fault.denial("the share would give"))?;
+    log_in_as_has_its_privilege(terms)?;
     authority(table, permit.actor(), instance)
 }
 
-/// Checks that the actor may change or end this share: not their own, and none that is wider than their own.
+/// Decides `share.update` and checks that the actor may change or end this share: not their own, and none that is
+/// wider than their own.
 ///
-/// `wanted` are the terms it shall have afterwards, if they change. The answer says on whose authority it rests then:
-/// the one who granted it as long as they hold as much, otherwise the actor.
+/// An owner may take back anything on their own instance (A3), but gives no more than they hold. A share that rests on
+/// the actor is never wider. Any other counts with all that its terms offer: that the one who
+/// granted it is suspended or narrowed today does not hand it to somebody who holds less.
+///
+/// `wanted` are the terms it shall have afterwards, if they change; a share that is over has none to change. The answer
+/// says on whose authority it rests then: the one who granted it as long as they hold as much, otherwise the actor.
 pub fn may_change(
     table: &AccessTable,
     actor: &Actor,
@@ -82,19 +90,34 @@ pub fn may_change(
     wanted: Option<&Terms>,
     now: Timestamp,
 ) -> Result<GrantedBy, Denial> {
+    decide::<ShareUpdate>(table, actor, &share.instance, now)?;
     if actor.person() == Some(share.person) {
         return Err(Denial::forbidden(Rule::A10, "nobody changes their own share"));
     }
     let instance = table.instance(&share.instance).ok_or_else(|| Denial::not_found("instance"))?;
-    covers(table, actor, instance, &share_terms_now(table, share, now), now)
-        .map_err(|fault| fault.denial("the share gives"))?;
-    let Some(wanted) = wanted else { return Ok(share.granted_by) };
-    let wanted = Holdings::of_terms(wanted);
-    covers(table, actor, instance, &wanted, now).map_err(|fault| fault.denial("the share would give"))?;
-    if GrantFault::of(&wanted, &above(table, share, now)).is_none() {
-        return Ok(share.granted_by);
+    let authority = authority(table, actor, instance)?;
+    let owns = matches!(authority, GrantedBy::Owner(_));
+    if !owns && !table.authorities(share).any(|by| by == authority) {
+        covers(table, actor, instance, &Holdings::of_terms(&share.terms), now)
+            .map_err(|fault| fault.denial("the share gives"))?;
     }
-    authority(table, actor, instance)
+    let Some(terms) = wanted else { return Ok(share.granted_by) };
+    if share.is_over(now) {
+        return Err(Denial::not_found("share"));
+    }
+    let wanted = Holdings::of_terms(terms);
+    covers(table, actor, instance, &wanted, now).map_err(|fault| fault.denial("the share would give"))?;
+    log_in_as_has_its_privilege(terms)?;
+    let still_held = GrantFault::of(&wanted, &above(table, share, now)).is_none();
+    Ok(if still_held { share.granted_by } else { authority })
+}
+
+fn log_in_as_has_its_privilege(terms: &Terms) -> Result<(), Denial> {
+    if terms.log_in_as.is_none() || terms.privileges.contains(Privilege::WpAdminSso) {
+        return Ok(());
+    }
+    let detail = format!("expected the privilege {} beside log_in_as", Privilege::WpAdminSso.entry().title);
+    Err(Denial::invalid(Rule::A9, "log_in_as", detail))
 }
 
 /// What the one who granted the share holds now.
@@ -123,7 +146,8 @@ fn covers(
     }
 }
 
-fn authority(table: &AccessTable, actor: &Actor, instance: &Instance) -> Result<GrantedBy, Denial> {
+/// On whose authority rests what the actor grants on the instance.
+pub(crate) fn authority(table: &AccessTable, actor: &Actor, instance: &Instance) -> Result<GrantedBy, Denial> {
     match actor {
         Actor::Panel => Ok(GrantedBy::Panel),
         Actor::Person(person) if instance.owners.contains(person) => Ok(GrantedBy::Owner(*person)),
@@ -131,6 +155,6 @@ fn authority(table: &AccessTable, actor: &Actor, instance: &Instance) -> Result<
             Some(share) => Ok(GrantedBy::Share(share.id)),
             None => Err(Denial::not_found("instance")),
         },
-        Actor::Stranger(_) => Err(Denial::not_found("instance")),
+        Actor::Stranger(_) | Actor::Nobody => Err(Denial::not_found("instance")),
     }
 }

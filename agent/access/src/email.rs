@@ -54,8 +54,15 @@ impl FromStr for Email {
         if !local.bytes().all(plain) || !dots_are_inside {
             return Err(InvalidEmail::Character);
         }
-        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| InvalidEmail::Domain)?;
-        if domain.is_empty() || domain.ends_with('.') || domain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        let domain = if is_plain(domain) {
+            domain.to_owned()
+        } else {
+            idna::domain_to_ascii_strict(domain).map_err(|_| InvalidEmail::Domain)?
+        };
+        if domain.is_empty()
+            || domain.ends_with('.')
+            || domain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        {
             return Err(InvalidEmail::Domain);
         }
         let normalised = format!("{}@{domain}", local.to_ascii_lowercase());
@@ -64,6 +71,19 @@ impl FromStr for Email {
         }
         Ok(Self(normalised.into()))
     }
+}
+
+/// Whether a domain is an A-label already, as almost all are: lower-case letters, digits and single dashes inside.
+fn is_plain(domain: &str) -> bool {
+    let label = |label: &str| {
+        let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(letters)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && !label.contains("--")
+    };
+    domain.len() <= 253 && domain.split('.').all(label)
 }
 
 impl TryFrom<String> for Email {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::delegate::authority;
 use crate::{AccessTable, Actor, Denial, GrantedBy, Rule, Share, ShareId, may_change};
 
 /// The plan for ending a share.
@@ -17,8 +18,9 @@ pub struct Ending {
 
 /// Plans the end of a share on behalf of an actor.
 ///
-/// Its person may leave it; anybody else must hold as much as it gives. `adopt` names shares below it that shall rest
-/// on the actor from now on; the actor must hold as much as each of them.
+/// Its person may leave it; anybody else must be allowed to change it ([`may_change`]). `adopt` names shares below it
+/// that shall rest on the actor from now on; the actor must hold as much as each of them offers, and may not rest on
+/// what ends. A share that is linked to one that ends cannot be adopted (A11).
 pub fn plan_ending(
     table: &AccessTable,
     actor: &Actor,
@@ -30,7 +32,8 @@ pub fn plan_ending(
     if leaving && !adopt.is_empty() {
         return Err(Denial::forbidden(Rule::A10, "who leaves a share cannot adopt those below it"));
     }
-    if !leaving {
+    // The panel ends shares of instances that are gone, too.
+    if !leaving && *actor != Actor::Panel {
         may_change(table, actor, share, None, now)?;
     }
     let mut plan = Ending { ended: Vec::new(), adopted: Vec::new() };
@@ -50,23 +53,40 @@ pub fn plan_ending(
             }
         }
     }
-    match wanted.first() {
-        Some(id) => Err(Denial::invalid(Rule::A10, "adopt", format!("expected shares that rest on this one; {id} does not"))),
-        None => Ok(plan),
+    if let Some(id) = wanted.first() {
+        let detail = format!("expected shares that rest on this one; {id} does not");
+        return Err(Denial::invalid(Rule::A10, "adopt", detail));
+    }
+    plan.adoptions_hold(table)?;
+    Ok(plan)
+}
+
+impl Ending {
+    /// Checks that nothing is both ended and adopted, or adopted by somebody whose own share ends here, too.
+    fn adoptions_hold(&self, table: &AccessTable) -> Result<(), Denial> {
+        for (adopted, by) in &self.adopted {
+            if self.ended.contains(adopted) {
+                let detail = format!("{adopted} is linked to a share that ends, and ends with it");
+                return Err(Denial::invalid(Rule::A11, "adopt", detail));
+            }
+            let GrantedBy::Share(by) = by else { continue };
+            let above = table.share(*by).into_iter().flat_map(|share| table.authorities(share));
+            let mut adopters = above.chain([GrantedBy::Share(*by)]);
+            if adopters.any(|by| matches!(by, GrantedBy::Share(id) if self.ended.contains(&id))) {
+                return Err(Denial::forbidden(
+                    Rule::A10,
+                    "who rests on the share that ends cannot adopt those below it",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
 fn adopter(table: &AccessTable, actor: &Actor, below: &Share, now: Timestamp) -> Result<GrantedBy, Denial> {
-    // Judged against what the share is meant to give, not against what the ending grantor left of it.
+    // Judged by all that its terms offer, also where it rests on the actor already through the share that ends.
     let orphan = Share { granted_by: GrantedBy::Panel, ..below.clone() };
-    may_change(table, actor, &orphan, None, now)?;
+    may_change(table, actor, &orphan, Some(&below.terms), now)?;
     let instance = table.instance(&below.instance).ok_or_else(|| Denial::not_found("instance"))?;
-    Ok(match actor {
-        Actor::Person(person) if instance.owners.contains(person) => GrantedBy::Owner(*person),
-        Actor::Person(person) => match table.share_of_on(*person, &below.instance) {
-            Some(own) => GrantedBy::Share(own.id),
-            None => return Err(Denial::not_found("share")),
-        },
-        Actor::Panel | Actor::Stranger(_) => GrantedBy::Panel,
-    })
+    authority(table, actor, instance)
 }

@@ -60,7 +60,8 @@ impl FileAccess {
     /// Says what is wrong with it, if anything: which field, and what was expected.
     pub fn fault(&self) -> Option<(&'static str, &'static str)> {
         let component = |part: &str| !part.is_empty() && part != "." && part != ".." && part.len() <= 255;
-        let sound_path = self.path.is_empty() || self.path.split('/').all(component) && !self.path.contains('\0');
+        let plain = !self.path.contains(char::is_control);
+        let sound_path = self.path.is_empty() || self.path.split('/').all(component) && plain;
         if !sound_path || self.path.len() > 1024 {
             Some(("file_access.path", "expected a relative path beneath the docroot without `.` and `..`"))
         } else if self.read_only && self.kind.ftp() {
@@ -90,7 +91,9 @@ impl FileAccess {
 
     /// Whether it allows nothing that the other does not.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.kind == FileAccessKind::None || self.meet(other) == *self
+        let protocols = (other.kind.sftp() || !self.kind.sftp()) && (other.kind.ftp() || !self.kind.ftp());
+        let writes_there = self.read_only || !other.read_only;
+        self.kind == FileAccessKind::None || protocols && writes_there && beneath(&self.path, &other.path)
     }
 
     /// Whether somebody may change files with it, which amounts to running code as the system user.

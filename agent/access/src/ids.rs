@@ -2,10 +2,13 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+/// The longest id of a hosting or an instance, in bytes.
+const LONGEST: usize = 31;
 
 /// Text that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,14 +22,27 @@ macro_rules! panel_id {
         $(#[$doc])*
         ///
         /// 1 to 31 characters of `[a-z0-9-]`, the first one no dash.
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name {
+            // Held in place, not behind a pointer: a decision compares and looks up ids all the time. Zeros follow the
+            // text, so the order of the bytes is the order of the texts.
+            bytes: [u8; LONGEST],
+            length: u8,
+        }
 
         impl $name {
             /// The id as text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                let text = self.bytes.get(..usize::from(self.length)).and_then(|bytes| str::from_utf8(bytes).ok());
+                text.unwrap_or_default()
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                // As `Borrow<str>` asks for.
+                self.as_str().hash(state);
             }
         }
 
@@ -37,10 +53,15 @@ macro_rules! panel_id {
                 let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
                 let mut bytes = text.bytes();
                 let starts_well = bytes.next().is_some_and(plain);
-                if starts_well && text.len() <= 31 && bytes.all(|byte| plain(byte) || byte == b'-') {
-                    Ok(Self(text.into()))
-                } else {
-                    Err(InvalidId { expected: "1 to 31 characters of a-z, 0-9 and dash, not starting with a dash" })
+                let mut id = Self { bytes: [0; LONGEST], length: text.len() as u8 };
+                match id.bytes.get_mut(..text.len()) {
+                    Some(place) if starts_well && bytes.all(|byte| plain(byte) || byte == b'-') => {
+                        place.copy_from_slice(text.as_bytes());
+                        Ok(id)
+                    }
+                    _ => {
+                        Err(InvalidId { expected: "1 to 31 characters of a-z, 0-9 and dash, not starting with a dash" })
+                    }
                 }
             }
         }
@@ -55,25 +76,25 @@ macro_rules! panel_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.as_ref().to_owned()
+                id.as_str().to_owned()
             }
         }
 
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(&self.0)
+                out.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(&self.0)
+                out.write_str(self.as_str())
             }
         }
     };
@@ -175,6 +196,15 @@ mod tests {
         check("a_b", false);
         check("a/b", false);
         check("a\0", false);
+    }
+
+    #[test]
+    fn ids_of_the_panel_are_found_and_sorted_by_their_text() {
+        let ids = ["a", "a-b", "a0", "ab", "b"].map(|text| text.parse::<InstanceId>().unwrap());
+        assert!(ids.is_sorted());
+        let by_id = std::collections::HashMap::from(ids.map(|id| (id, ())));
+        assert!(by_id.contains_key("a-b"));
+        assert!(!by_id.contains_key("a-"));
     }
 
     #[test]

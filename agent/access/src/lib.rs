@@ -24,7 +24,7 @@ mod table;
 pub use catalogue::{Catalogue, Category, PrivilegeEntry, ReachWord, Role, RoleEntry, catalogue};
 pub use decide::{
     Actor, Denial, DenialKind, Explanation, OwnShare, PanelPermit, Permit, Rule, decide, decide_own_share,
-    decide_panel, explain, sees,
+    decide_panel, explain, hosting_privileges, sees,
 };
 pub use delegate::{GrantFault, may_change, may_grant};
 pub use email::{Email, InvalidEmail};

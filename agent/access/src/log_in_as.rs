@@ -1,12 +1,13 @@
 //! Log In As: which WordPress user a person becomes through WP Admin SSO (A9).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::operations::SsoOpen;
 use crate::{Denial, Permit, Rule};
 
 /// A row of `wp_users`, named by id and login so that a deleted, renamed or replaced user is noticed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WpUser {
     /// `wp_users.ID`.
@@ -16,8 +17,8 @@ pub struct WpUser {
 }
 
 /// Which WordPress users a share may become.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected \"all\" or an object with `id` and `login` of a WordPress user")]
 pub enum LogInAs {
     /// The text `all`: any of them, named each time.
     All(AllUsers),
@@ -26,7 +27,7 @@ pub enum LogInAs {
 }
 
 /// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AllUsers {
     /// `"all"`.
     #[serde(rename = "all")]
@@ -39,9 +40,14 @@ impl LogInAs {
 
     /// What both allow.
     pub fn meet(&self, other: &Self) -> Option<Self> {
+        self.narrower(other).cloned()
+    }
+
+    /// The narrower of both; none if neither is within the other.
+    pub(crate) fn narrower<'a>(&'a self, other: &'a Self) -> Option<&'a Self> {
         match (self, other) {
-            (Self::All(_), one) | (one, Self::All(_)) => Some(one.clone()),
-            (Self::Pinned(mine), Self::Pinned(theirs)) => (mine == theirs).then(|| self.clone()),
+            (Self::All(_), one) | (one, Self::All(_)) => Some(one),
+            (Self::Pinned(mine), Self::Pinned(theirs)) => (mine == theirs).then_some(self),
         }
     }
 
@@ -69,7 +75,9 @@ pub enum WpUserChoice {
 /// is named.
 pub fn choose_wp_user(permit: &Permit<SsoOpen>, named: Option<u64>) -> Result<WpUserChoice, Denial> {
     match (permit.log_in_as(), named) {
-        (None, _) => Err(Denial::forbidden(Rule::A9, "the share names no WordPress user to log in as; set log_in_as first")),
+        (None, _) => {
+            Err(Denial::forbidden(Rule::A9, "the share names no WordPress user to log in as; set log_in_as first"))
+        }
         (Some(LogInAs::All(_)), Some(id)) => Ok(WpUserChoice::Named(id)),
         (Some(LogInAs::All(_)), None) => {
             Err(Denial::invalid(Rule::A9, "user", "expected the id of the WordPress user to log in as"))

@@ -1,11 +1,18 @@
 //! The access table: an immutable snapshot of everything that decisions are made from.
 
-use std::collections::HashMap;
+use std::hash::Hash;
+use std::iter;
 use std::sync::Arc;
 
-use crate::{
-    Email, GrantedBy, Hosting, HostingId, Instance, InstanceId, Person, PersonId, Share, ShareId, ShareState,
-};
+use foldhash::HashMap;
+
+use crate::{Email, GrantedBy, Hosting, HostingId, Instance, InstanceId, Person, PersonId, Share, ShareId, ShareState};
+
+/// No chain of grants is longer; a longer one grants nothing.
+const LONGEST_CHAIN: usize = 64;
+
+/// Rows by something that several of them have in common.
+type Index<K, V> = HashMap<K, Arc<[V]>>;
 
 /// Persons, hostings, instances and shares, indexed for decisions. A change makes a new one; rows are shared.
 #[derive(Debug, Clone, Default)]
@@ -14,12 +21,13 @@ pub struct AccessTable {
     by_email: HashMap<Email, PersonId>,
     hostings: HashMap<HostingId, Arc<Hosting>>,
     instances: HashMap<InstanceId, Arc<Instance>>,
-    instances_of: HashMap<HostingId, Arc<[InstanceId]>>,
+    instances_of: Index<HostingId, Arc<Instance>>,
     shares: HashMap<ShareId, Arc<Share>>,
-    /// Shares that are not over, by person.
-    shares_of: HashMap<PersonId, Arc<[ShareId]>>,
+    /// The shares of each person that were not written down as ended, each beside its instance: a decision finds the
+    /// one in question without looking into the others.
+    shares_of: Index<PersonId, (InstanceId, Arc<Share>)>,
     /// All shares, by instance.
-    shares_on: HashMap<InstanceId, Arc<[ShareId]>>,
+    shares_on: Index<InstanceId, Arc<Share>>,
 }
 
 impl AccessTable {
@@ -33,17 +41,18 @@ impl AccessTable {
         let mut table = Self::default();
         people.into_iter().for_each(|person| table.put_person(person));
         hostings.into_iter().for_each(|hosting| table.put_hosting(hosting));
-        let (mut on_hosting, mut on, mut of) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for instance in instances {
-            on_hosting.entry(instance.hosting.clone()).or_insert_with(Vec::new).push(instance.id.clone());
-            table.instances.insert(instance.id.clone(), Arc::new(instance));
+        let (mut on_hosting, mut on, mut of) = (HashMap::default(), HashMap::default(), HashMap::default());
+        for instance in instances.into_iter().map(Arc::new) {
+            on_hosting.entry(instance.hosting.clone()).or_insert_with(Vec::new).push(Arc::clone(&instance));
+            table.instances.insert(instance.id.clone(), instance);
         }
-        for share in shares {
-            on.entry(share.instance.clone()).or_insert_with(Vec::new).push(share.id);
+        for share in shares.into_iter().map(Arc::new) {
+            on.entry(share.instance.clone()).or_insert_with(Vec::new).push(Arc::clone(&share));
             if !share.state.is_final() {
-                of.entry(share.person).or_insert_with(Vec::new).push(share.id);
+                let entry = (share.instance.clone(), Arc::clone(&share));
+                of.entry(share.person).or_insert_with(Vec::new).push(entry);
             }
-            table.shares.insert(share.id, Arc::new(share));
+            table.shares.insert(share.id, share);
         }
         table.instances_of = on_hosting.into_iter().map(|(id, list)| (id, list.into())).collect();
         table.shares_on = on.into_iter().map(|(id, list)| (id, list.into())).collect();
@@ -54,7 +63,10 @@ impl AccessTable {
     /// Adds a person or replaces the one with this id.
     pub fn put_person(&mut self, person: Person) {
         if let Some(before) = self.people.get(&person.id) {
-            self.by_email.remove(&before.email);
+            // Two persons may swap addresses: what another one has by now stays theirs.
+            if self.by_email.get(&before.email) == Some(&person.id) {
+                self.by_email.remove(&before.email);
+            }
         }
         self.by_email.insert(person.email.clone(), person.id);
         self.people.insert(person.id, Arc::new(person));
@@ -73,30 +85,31 @@ impl AccessTable {
 
     /// Adds an instance or replaces the one with this id.
     pub fn put_instance(&mut self, instance: Instance) {
-        if let Some(before) = self.instances.get(&instance.id).cloned() {
-            take_from(&mut self.instances_of, &before.hosting, &before.id);
+        let instance = Arc::new(instance);
+        if let Some(before) = self.instances.insert(instance.id.clone(), Arc::clone(&instance)) {
+            take_from(&mut self.instances_of, &before.hosting, |one| one.id == instance.id);
         }
-        add_to(&mut self.instances_of, &instance.hosting, instance.id.clone());
-        self.instances.insert(instance.id.clone(), Arc::new(instance));
+        add_to(&mut self.instances_of, &instance.hosting, Arc::clone(&instance));
     }
 
     /// Takes an instance out; its shares stay as rows that grant nothing.
     pub fn remove_instance(&mut self, id: &InstanceId) {
         if let Some(before) = self.instances.remove(id) {
-            take_from(&mut self.instances_of, &before.hosting, id);
+            take_from(&mut self.instances_of, &before.hosting, |one| one.id == *id);
         }
     }
 
     /// Adds a share or replaces the one with this id.
     pub fn put_share(&mut self, share: Share) {
-        match self.shares.get(&share.id) {
-            None => add_to(&mut self.shares_on, &share.instance, share.id),
-            Some(_) => take_from(&mut self.shares_of, &share.person, &share.id),
+        let share = Arc::new(share);
+        if let Some(before) = self.shares.insert(share.id, Arc::clone(&share)) {
+            take_from(&mut self.shares_on, &before.instance, |one| one.id == share.id);
+            take_from(&mut self.shares_of, &before.person, |(_, one)| one.id == share.id);
         }
+        add_to(&mut self.shares_on, &share.instance, Arc::clone(&share));
         if !share.state.is_final() {
-            add_to(&mut self.shares_of, &share.person, share.id);
+            add_to(&mut self.shares_of, &share.person, (share.instance.clone(), Arc::clone(&share)));
         }
-        self.shares.insert(share.id, Arc::new(share));
     }
 
     /// The person with this id.
@@ -136,7 +149,7 @@ impl AccessTable {
 
     /// The instances of a hosting.
     pub fn instances_of(&self, hosting: &HostingId) -> impl Iterator<Item = &Arc<Instance>> {
-        self.instances_of.get(hosting).into_iter().flat_map(|ids| ids.iter()).filter_map(|id| self.instances.get(id))
+        self.instances_of.get(hosting).into_iter().flat_map(|instances| instances.iter())
     }
 
     /// The stagings of an instance.
@@ -157,17 +170,28 @@ impl AccessTable {
 
     /// The shares of a person that were not written down as ended.
     pub fn shares_of(&self, person: PersonId) -> impl Iterator<Item = &Arc<Share>> {
-        self.shares_of.get(&person).into_iter().flat_map(|ids| ids.iter()).filter_map(|id| self.shares.get(id))
+        self.shares_of.get(&person).into_iter().flat_map(|shares| shares.iter().map(|(_, share)| share))
     }
 
     /// All shares on an instance, ended ones included.
     pub fn shares_on(&self, instance: &InstanceId) -> impl Iterator<Item = &Arc<Share>> {
-        self.shares_on.get(instance).into_iter().flat_map(|ids| ids.iter()).filter_map(|id| self.shares.get(id))
+        self.shares_on.get(instance).into_iter().flat_map(|shares| shares.iter())
     }
 
     /// The share of a person on an instance that was not written down as ended; there is at most one.
     pub fn share_of_on(&self, person: PersonId, instance: &InstanceId) -> Option<&Arc<Share>> {
-        self.shares_of(person).find(|share| share.instance == *instance)
+        let shares = self.shares_of.get(&person)?;
+        shares.iter().find(|(on, _)| on == instance).map(|(_, share)| share)
+    }
+
+    /// On whose authority a share rests: first whoever granted it, then who granted theirs, up to the top. Ends early
+    /// where a share of the chain is not there, or the chain is too long to be meant.
+    pub(crate) fn authorities(&self, share: &Share) -> impl Iterator<Item = GrantedBy> {
+        let above = |by: &GrantedBy| match by {
+            GrantedBy::Share(id) => self.share(*id).map(|share| share.granted_by),
+            GrantedBy::Panel | GrantedBy::Owner(_) => None,
+        };
+        iter::successors(Some(share.granted_by), above).take(LONGEST_CHAIN)
     }
 
     /// The shares that rest directly on this one and were not written down as ended.
@@ -183,15 +207,14 @@ impl AccessTable {
     }
 }
 
-fn add_to<K: Clone + Eq + std::hash::Hash, V: Clone>(index: &mut HashMap<K, Arc<[V]>>, key: &K, value: V) {
+fn add_to<K: Clone + Eq + Hash, V: Clone>(index: &mut Index<K, V>, key: &K, value: V) {
     let list = index.get(key).map_or(&[][..], |list| list);
     let longer: Arc<[V]> = list.iter().cloned().chain([value]).collect();
     index.insert(key.clone(), longer);
 }
 
-fn take_from<K: Clone + Eq + std::hash::Hash, V: Clone + Eq>(index: &mut HashMap<K, Arc<[V]>>, key: &K, value: &V) {
-    if let Some(list) = index.get(key) {
-        let shorter: Arc<[V]> = list.iter().filter(|one| *one != value).cloned().collect();
-        index.insert(key.clone(), shorter);
+fn take_from<K: Clone + Eq + Hash, V: Clone>(index: &mut Index<K, V>, key: &K, out: impl Fn(&V) -> bool) {
+    if let Some(list) = index.get_mut(key) {
+        *list = list.iter().filter(|value| !out(value)).cloned().collect();
     }
 }
