@@ -1,0 +1,177 @@
+//! The requests that serve makes of the broker, and the broker's replies.
+//!
+//! Only their shape: every value is checked again where it is used.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest wall-clock time that a PHP call may ask for, in milliseconds.
+pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
+
+/// What serve may ask of the broker; one per connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Registers a hosting or replaces the one with the same id. Answered by [`Reply::Hostings`] with that one.
+    RegisterHosting(HostingRegistration),
+    /// Forgets a hosting. Answered by [`Reply::Done`].
+    DropHosting {
+        /// The hosting's id.
+        hosting: String,
+    },
+    /// Lists the registered hostings. Answered by [`Reply::Hostings`].
+    ListHostings,
+    /// Runs one PHP call of a hosting. Answered by [`Reply::PhpEnded`] when it has ended; closing the connection
+    /// kills it. Carries three descriptors: the call's request (read end), its reply (write end), its log (write end).
+    StartPhp(PhpCall),
+    /// Records the newest record of the audit chain where serve cannot rewrite it. Answered by [`Reply::Done`].
+    RecordAuditHead {
+        /// Number of the record; grows with every one.
+        seq: u64,
+        /// SHA-256 of the record as 64 lower-case hexadecimal digits.
+        hash: String,
+    },
+}
+
+/// A hosting as the panel describes it to serve and serve to the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostingRegistration {
+    /// The hosting's id, `[a-z0-9][a-z0-9-]{0,30}`.
+    pub hosting: String,
+    /// Name of the Unix account that owns the hosting.
+    pub system_user: String,
+    /// Absolute path of the hosting's home, without symbolic links.
+    pub home: String,
+    /// The PHP program for the command line; one of those that the operator lists.
+    pub php_binary: String,
+    /// A `php.ini` to use instead of the program's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub php_ini: Option<String>,
+}
+
+/// One run of PHP with the bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhpCall {
+    /// The hosting's id.
+    pub hosting: String,
+    /// Where `wp-load.php` lies, relative to the home; empty for the home itself.
+    pub docroot: String,
+    /// Wall-clock time until everything of the call is killed, 1 to [`PHP_DEADLINE_MAX_MS`] milliseconds.
+    pub deadline_ms: u32,
+}
+
+/// What the broker answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Reply {
+    /// It is done, and there is nothing to tell.
+    Done,
+    /// Registered hostings.
+    Hostings {
+        /// Ordered by id.
+        items: Vec<RegisteredHosting>,
+    },
+    /// A PHP call ended; all its processes are gone.
+    PhpEnded {
+        /// How it ended.
+        end: PhpEnd,
+    },
+    /// Nothing was done.
+    Refused {
+        /// The kind of refusal.
+        code: RefusalCode,
+        /// The field of the request that it is about, if it is about one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
+        /// A sentence that says what was expected.
+        message: String,
+    },
+}
+
+/// A hosting as the broker holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisteredHosting {
+    /// The hosting's id.
+    pub hosting: String,
+    /// Name of the Unix account that owns the hosting.
+    pub system_user: String,
+    /// The account's user id when it was registered.
+    pub uid: u32,
+    /// The account's primary group id when it was registered.
+    pub gid: u32,
+    /// Absolute path of the home.
+    pub home: String,
+}
+
+/// How a PHP call ended. What the site's code could choose (its exit code) is a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PhpEnd {
+    /// PHP ended by itself.
+    Exited {
+        /// Its exit code; 255 after a PHP fatal error.
+        code: i32,
+    },
+    /// A signal ended PHP.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The deadline passed and everything was killed.
+    TimedOut,
+}
+
+/// The closed list of reasons for a [`Reply::Refused`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// The request is wrong or not allowed as it stands; repeating it does not help.
+    Invalid,
+    /// What it names is not registered.
+    NotFound,
+    /// Too much is going on; repeat it later.
+    Busy,
+    /// The broker failed; its log has the reason.
+    Internal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(request: Request, json: &str) {
+        assert_eq!(serde_json::to_string(&request).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Request>(json).unwrap(), request);
+    }
+
+    #[test]
+    fn a_request_is_written_as_its_verb_and_its_fields() {
+        check(Request::ListHostings, r#""list_hostings""#);
+        check(Request::DropHosting { hosting: "h1".into() }, r#"{"drop_hosting":{"hosting":"h1"}}"#);
+        check(
+            Request::StartPhp(PhpCall { hosting: "h1".into(), docroot: "public".into(), deadline_ms: 5 }),
+            r#"{"start_php":{"hosting":"h1","docroot":"public","deadline_ms":5}}"#,
+        );
+    }
+
+    #[test]
+    fn an_unknown_verb_or_field_is_refused() {
+        for json in [
+            r#"{"drop_hosting":{"hosting":"h1","force":true}}"#,
+            r#"{"run":{"command":"id"}}"#,
+            r#"{"start_php":{"hosting":"h1","docroot":""}}"#,
+            r#"{"record_audit_head":{"seq":-1,"hash":""}}"#,
+            r#"{"drop_hosting":{"hosting":"h1"},"list_hostings":null}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(json).is_err(), "{json}");
+        }
+        for json in
+            [r#"{"refused":{"code":"odd","message":""}}"#, r#"{"php_ended":{"end":{"exited":{"code":1,"x":2}}}}"#]
+        {
+            assert!(serde_json::from_str::<Reply>(json).is_err(), "{json}");
+        }
+    }
+}
