@@ -1,0 +1,182 @@
+//! The broker's configuration file.
+
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::log;
+
+/// What the operator allows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where serve connects.
+    pub socket: PathBuf,
+    /// Where the registry and the audit heads are kept; root's alone.
+    pub state_dir: PathBuf,
+    /// The system user that serve runs as; nobody else but root is answered.
+    pub serve_user: String,
+    /// The lowest user id of a hosting.
+    pub min_uid: u32,
+    /// Homes lie beneath one of these.
+    pub home_roots: Vec<PathBuf>,
+    /// The program `latchkey-php`.
+    pub php_worker: PathBuf,
+    /// The script `bridge.php`.
+    pub bridge: PathBuf,
+    /// The PHP programs that a hosting may name.
+    pub php_binaries: Vec<PathBuf>,
+    /// Root's directory in which every system user gets one of its own for compiled PHP scripts; absent: no cache.
+    pub php_cache: Option<PathBuf>,
+    /// How many PHP calls may run at a time.
+    #[serde(default = "default_calls")]
+    pub php_calls: usize,
+    /// How many PHP calls of one hosting may run at a time.
+    #[serde(default = "default_calls_per_hosting")]
+    pub php_calls_per_hosting: usize,
+    /// How many connections may be open at a time.
+    #[serde(default = "default_connections")]
+    pub connections: usize,
+    /// The form of the log.
+    #[serde(default)]
+    pub log: log::Format,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration {path:?}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not TOML, or it has a key that is unknown, missing or of another type.
+    #[error("the configuration {path:?} is not valid")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value is not usable.
+    #[error("the configuration's {key} has to be {expected}")]
+    Value {
+        /// Its key.
+        key: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks the file.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Config = toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let paths: [(&'static str, &[PathBuf]); 7] = [
+            ("socket", std::slice::from_ref(&self.socket)),
+            ("state_dir", std::slice::from_ref(&self.state_dir)),
+            ("home_roots", &self.home_roots),
+            ("php_worker", std::slice::from_ref(&self.php_worker)),
+            ("bridge", std::slice::from_ref(&self.bridge)),
+            ("php_binaries", &self.php_binaries),
+            ("php_cache", self.php_cache.as_slice()),
+        ];
+        for (key, paths) in paths {
+            if !paths.iter().all(|path| is_plain_absolute(path)) {
+                return Err(ConfigError::Value { key, expected: "absolute, without '.', '..' or a trailing slash" });
+            }
+        }
+        if self.min_uid == 0 {
+            return Err(ConfigError::Value { key: "min_uid", expected: "at least 1, usually 1000" });
+        }
+        if self.home_roots.iter().any(|root| root.parent().is_none()) {
+            return Err(ConfigError::Value { key: "home_roots", expected: "directories below '/'" });
+        }
+        for (key, count) in [
+            ("php_calls", self.php_calls),
+            ("php_calls_per_hosting", self.php_calls_per_hosting),
+            ("connections", self.connections),
+        ] {
+            if count == 0 {
+                return Err(ConfigError::Value { key, expected: "at least 1" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path is absolute and written in the one way that has nothing to resolve.
+pub(crate) fn is_plain_absolute(path: &Path) -> bool {
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    // Components drop doubled and trailing slashes and inner dots; the text must not hold any.
+    plain && path.is_absolute() && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
+}
+
+fn default_calls() -> usize {
+    16
+}
+
+fn default_calls_per_hosting() -> usize {
+    4
+}
+
+fn default_connections() -> usize {
+    64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        socket = "/run/latchkey-broker/broker.sock"
+        state_dir = "/var/lib/latchkey-broker"
+        serve_user = "latchkey"
+        min_uid = 1000
+        home_roots = ["/home"]
+        php_worker = "/usr/lib/latchkey/latchkey-php"
+        bridge = "/usr/lib/latchkey/bridge.php"
+        php_binaries = ["/usr/bin/php8.2"]
+    "#;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn the_documented_keys_are_enough() {
+        let config = parse(GOOD).unwrap();
+        assert_eq!((config.php_calls, config.php_calls_per_hosting), (16, 4));
+    }
+
+    #[test]
+    fn the_packaged_configuration_is_valid() {
+        parse(include_str!("../../../packaging/config/broker.toml")).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_key_root_as_lowest_uid_and_a_crooked_path_are_refused() {
+        assert!(parse(&format!("{GOOD}\nshell = true")).is_err());
+        assert!(parse(&GOOD.replace("= 1000", "= 0")).is_err());
+        for path in ["home", "/home/", "/home/../etc", "/./home", "//home", "/"] {
+            assert!(parse(&GOOD.replace("\"/home\"", &format!("{path:?}"))).is_err(), "{path}");
+        }
+    }
+}

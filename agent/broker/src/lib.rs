@@ -1,0 +1,20 @@
+//! `latchkey-broker`: the only process of the agent that stays root.
+//!
+//! It listens on one Unix socket for frames of serve, keeps its own registry of hostings, and does what its closed
+//! table of verbs holds ([`verbs`]). It parses nothing from a network and opens no path of a hosting except to look at
+//! the home when it is registered.
+
+pub mod admission;
+pub mod audit_heads;
+pub mod config;
+pub mod directories;
+pub mod inherited;
+pub mod listen;
+pub mod log;
+pub mod ready;
+pub mod refusal;
+pub mod registry;
+pub mod slots;
+pub mod spawn;
+pub mod system_users;
+pub mod verbs;

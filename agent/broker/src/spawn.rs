@@ -1,0 +1,202 @@
+//! Starting `latchkey-php` and staying with it until all of the call is gone.
+//!
+//! The one place of the broker that starts a program. What PHP may do is confined in `latchkey-php`.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use latchkey_protocol::{FrameSocket, PhpEnd};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal},
+    time::ClockId,
+};
+
+use crate::registry::Hosting;
+
+/// How long `latchkey-php` may take beyond the deadline, and to kill its namespace when it is told to stop.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// One PHP call, checked.
+#[derive(Debug)]
+pub struct PhpStart<'a> {
+    /// The program `latchkey-php`.
+    pub worker: &'a Path,
+    /// The script that PHP runs.
+    pub bridge: &'a Path,
+    /// Root's directory for compiled scripts.
+    pub cache_root: Option<&'a Path>,
+    /// The hosting.
+    pub hosting: &'a Hosting,
+    /// Relative to the hosting's home.
+    pub docroot: PathBuf,
+    /// Wall-clock time.
+    pub deadline: Duration,
+}
+
+/// The three descriptors of a call.
+#[derive(Debug)]
+pub struct PhpDescriptors {
+    /// Read end of the request.
+    pub request: OwnedFd,
+    /// Write end of the reply.
+    pub reply: OwnedFd,
+    /// Write end of the log.
+    pub log: OwnedFd,
+}
+
+/// Why a call did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The program could not be started.
+    #[error("cannot start {program:?}")]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The program did not come as far as PHP.
+    #[error("PHP was not started; the log of the call has the reason")]
+    NotStarted,
+    /// The program cannot be watched; it was killed.
+    #[error("cannot {action}")]
+    Watch {
+        /// What was attempted.
+        action: &'static str,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs one call. Blocks until it has ended; ends it when `connection` has anything to read, its end above all.
+pub fn run_php(
+    start: &PhpStart<'_>,
+    descriptors: PhpDescriptors,
+    connection: &FrameSocket,
+) -> Result<PhpEnd, SpawnError> {
+    #[expect(clippy::disallowed_methods, reason = "the one spawner of the broker, with a cleared environment")]
+    let mut command = Command::new(start.worker);
+    command
+        .env_clear()
+        .args(arguments(start))
+        .current_dir("/")
+        // The worker moves the reply to descriptor 3. Everything else here is close-on-exec, and it checks that.
+        .stdin(Stdio::from(descriptors.request))
+        .stdout(Stdio::from(descriptors.reply))
+        .stderr(Stdio::from(descriptors.log));
+    let spawned = command.spawn();
+    // Holds the descriptors still; the peer must see their end when PHP is gone.
+    drop(command);
+    let child = spawned.map_err(|source| SpawnError::Start { program: start.worker.to_owned(), source })?;
+    Worker(child).watch(start.deadline, connection)
+}
+
+fn arguments(start: &PhpStart<'_>) -> Vec<std::ffi::OsString> {
+    let hosting = start.hosting;
+    let mut arguments = vec![
+        format!("--broker-pid={}", std::process::id()).into(),
+        format!("--uid={}", hosting.uid).into(),
+        format!("--gid={}", hosting.gid).into(),
+        format!("--deadline-ms={}", start.deadline.as_millis()).into(),
+    ];
+    let mut path = |key: &str, value: &Path| {
+        let mut argument = std::ffi::OsString::from(key);
+        argument.push(value);
+        arguments.push(argument);
+    };
+    path("--home=", &hosting.home);
+    path("--docroot=", &start.docroot);
+    path("--php=", &hosting.php_binary);
+    path("--bridge=", start.bridge);
+    if let Some(ini) = &hosting.php_ini {
+        path("--php-ini=", ini);
+    }
+    if let Some(root) = start.cache_root {
+        path("--cache=", &root.join(hosting.uid.to_string()));
+    }
+    arguments
+}
+
+/// A started worker; killed and reaped on drop if it still runs.
+struct Worker(Child);
+
+impl Worker {
+    fn watch(mut self, deadline: Duration, connection: &FrameSocket) -> Result<PhpEnd, SpawnError> {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        // Not reaped yet, so the number still means this process.
+        let pidfd = pid
+            .ok_or(Errno::SRCH)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
+            .map_err(|source| watching("open the worker's pidfd", source))?;
+        // The worker keeps the deadline itself; this one is for a worker that does not.
+        let overdue = now() + deadline + GRACE;
+        let first = wait_for(&pidfd, Some(connection), overdue)?;
+        if !matches!(first, First::End) {
+            // Told to stop, it kills the namespace and sees it gone. Killed itself, the kernel does so, unseen.
+            let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::TERM);
+            if !matches!(wait_for(&pidfd, None, now() + GRACE)?, First::End) {
+                let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+            }
+        }
+        let status = self.0.wait().map_err(|source| SpawnError::Watch { action: "wait for the worker", source })?;
+        match (first, status.code()) {
+            (First::Overdue, _) => Ok(PhpEnd::TimedOut),
+            (_, Some(code)) => PhpEnd::from_exit_code(code).ok_or(SpawnError::NotStarted),
+            // The worker itself was killed: by the site if it could, by the kernel for want of memory, or just now.
+            (_, None) => Ok(PhpEnd::Signalled { signal: Signal::KILL.as_raw() }),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Both do nothing when it was reaped already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+enum First {
+    End,
+    Cancelled,
+    Overdue,
+}
+
+fn wait_for(pidfd: &OwnedFd, connection: Option<&FrameSocket>, until: Duration) -> Result<First, SpawnError> {
+    loop {
+        let left = until.saturating_sub(now());
+        if left.is_zero() {
+            return Ok(First::Overdue);
+        }
+        let left = Timespec::try_from(left).map_err(|_range| watching("wait that long", Errno::INVAL))?;
+        let mut watched = vec![PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+        watched.extend(
+            connection.map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN | PollFlags::RDHUP)),
+        );
+        match rustix::event::poll(&mut watched, Some(&left)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) if watched.first().is_some_and(|end| !end.revents().is_empty()) => {
+                return Ok(First::End);
+            }
+            Ok(_) => return Ok(First::Cancelled),
+            Err(source) => return Err(watching("wait for the worker", source)),
+        }
+    }
+}
+
+fn now() -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(ClockId::Boottime)).unwrap_or_default()
+}
+
+fn watching(action: &'static str, source: Errno) -> SpawnError {
+    SpawnError::Watch { action, source: source.into() }
+}

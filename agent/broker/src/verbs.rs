@@ -1,0 +1,164 @@
+//! The closed table of what the broker does: one row per request, from its fields and descriptors to a reply.
+//!
+//! Every argument is checked here or in [`crate::admission`], whoever asks.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use latchkey_protocol::{
+    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, RegisteredHosting, Reply, Request,
+};
+use rustix::fs::FileType;
+
+use crate::{
+    admission,
+    audit_heads::{AuditHeads, AuditHeadsError},
+    config::Config,
+    log,
+    refusal::Refusal,
+    registry::{Hosting, Registry},
+    slots::{Full, Slots},
+    spawn::{PhpDescriptors, PhpStart, SpawnError, run_php},
+    system_users::Accounts,
+};
+
+/// What the verbs work on; shared by all connections.
+#[derive(Debug)]
+pub struct Broker {
+    config: Config,
+    registry: Mutex<Registry>,
+    audit_heads: Mutex<AuditHeads>,
+    php_calls: Slots,
+}
+
+impl Broker {
+    /// A broker with the state that was read at start.
+    pub fn new(config: Config, registry: Registry, audit_heads: AuditHeads) -> Broker {
+        let php_calls = Slots::new(config.php_calls, config.php_calls_per_hosting);
+        Broker { config, registry: Mutex::new(registry), audit_heads: Mutex::new(audit_heads), php_calls }
+    }
+
+    /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
+    pub fn answer(&self, request: Request, descriptors: Vec<OwnedFd>, connection: &FrameSocket) -> Reply {
+        let result = match request {
+            Request::RegisterHosting(r) => none(descriptors).and_then(|()| self.register_hosting(&r)),
+            Request::DropHosting { hosting } => none(descriptors).and_then(|()| self.drop_hosting(&hosting)),
+            Request::ListHostings => none(descriptors).map(|()| self.list_hostings()),
+            Request::StartPhp(call) => of_php(descriptors).and_then(|three| self.start_php(&call, three, connection)),
+            Request::RecordAuditHead { seq, hash } => {
+                none(descriptors).and_then(|()| self.record_audit_head(seq, &hash))
+            }
+        };
+        result.unwrap_or_else(|refusal| {
+            let field = refusal.field.unwrap_or("-");
+            log::info("refused a request", &[("field", field), ("message", &refusal.message)]);
+            Reply::from(refusal)
+        })
+    }
+
+    /// Waits until no state is being written and keeps it so; for the end of the process.
+    pub fn settle(&self) -> impl Sized + '_ {
+        (self.registry(), self.audit_heads())
+    }
+
+    fn register_hosting(&self, request: &HostingRegistration) -> Result<Reply, Refusal> {
+        let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
+        let mut registry = self.registry();
+        let hosting = admission::admit(request, &self.config, &accounts, &registry)?;
+        let item = RegisteredHosting::from(&hosting);
+        registry.insert(hosting).map_err(|error| Refusal::internal(&error))?;
+        log::info("registered a hosting", &[("hosting", &item.hosting), ("system_user", &item.system_user)]);
+        Ok(Reply::Hostings { items: vec![item] })
+    }
+
+    fn drop_hosting(&self, hosting: &str) -> Result<Reply, Refusal> {
+        match self.registry().remove(hosting) {
+            Ok(true) => {
+                log::info("dropped a hosting", &[("hosting", hosting)]);
+                Ok(Reply::Done)
+            }
+            Ok(false) => Err(Refusal::unknown_hosting()),
+            Err(error) => Err(Refusal::internal(&error)),
+        }
+    }
+
+    fn list_hostings(&self) -> Reply {
+        Reply::Hostings { items: self.registry().hostings().map(RegisteredHosting::from).collect() }
+    }
+
+    fn start_php(
+        &self,
+        call: &PhpCall,
+        descriptors: PhpDescriptors,
+        connection: &FrameSocket,
+    ) -> Result<Reply, Refusal> {
+        let hosting: Hosting = self.registry().find(&call.hosting).cloned().ok_or_else(Refusal::unknown_hosting)?;
+        let docroot = admission::parse_docroot(&call.docroot)?;
+        if !(1..=PHP_DEADLINE_MAX_MS).contains(&call.deadline_ms) {
+            return Err(Refusal::invalid("deadline_ms", format!("expected 1 to {PHP_DEADLINE_MAX_MS} milliseconds")));
+        }
+        let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
+        admission::readmit(&hosting, &self.config, &accounts)?;
+        let _slot = self.php_calls.take(&hosting.hosting).map_err(|full| match full {
+            Full::Total => Refusal::busy("as many PHP calls as the broker allows are running"),
+            Full::Name => Refusal::busy("as many PHP calls as one hosting may have are running"),
+        })?;
+        let start = PhpStart {
+            worker: &self.config.php_worker,
+            bridge: &self.config.bridge,
+            cache_root: self.config.php_cache.as_deref(),
+            hosting: &hosting,
+            docroot,
+            deadline: Duration::from_millis(call.deadline_ms.into()),
+        };
+        let end = run_php(&start, descriptors, connection).map_err(|error| match error {
+            SpawnError::NotStarted => Refusal::not_started(&error),
+            _ => Refusal::internal(&error),
+        })?;
+        Ok(Reply::PhpEnded { end })
+    }
+
+    fn record_audit_head(&self, seq: u64, hash: &str) -> Result<Reply, Refusal> {
+        match self.audit_heads().record(seq, hash) {
+            Ok(()) => Ok(Reply::Done),
+            Err(error @ AuditHeadsError::NotNewer { .. }) => Err(Refusal::invalid("seq", error.to_string())),
+            Err(error @ AuditHeadsError::Hash) => Err(Refusal::invalid("hash", error.to_string())),
+            Err(error) => Err(Refusal::internal(&error)),
+        }
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn audit_heads(&self) -> MutexGuard<'_, AuditHeads> {
+        self.audit_heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For verbs that take no descriptors.
+fn none(descriptors: Vec<OwnedFd>) -> Result<(), Refusal> {
+    if descriptors.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::invalid("descriptors", "expected none with this request"))
+    }
+}
+
+/// The three descriptors of a PHP call; pipes or sockets, or for the request a file in memory.
+fn of_php(descriptors: Vec<OwnedFd>) -> Result<PhpDescriptors, Refusal> {
+    let wrong = || Refusal::invalid("descriptors", "expected three: the request, the reply and the log, each a pipe");
+    let [request, reply, log] = <[OwnedFd; 3]>::try_from(descriptors).map_err(|_other_count| wrong())?;
+    // Never a directory: PHP of the site could walk out of it.
+    let kind = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|found| FileType::from_raw_mode(found.st_mode));
+    let is_stream = |fd: &OwnedFd| matches!(kind(fd), Ok(FileType::Fifo | FileType::Socket));
+    let is_request = is_stream(&request) || matches!(kind(&request), Ok(FileType::RegularFile));
+    if is_request && is_stream(&reply) && is_stream(&log) {
+        Ok(PhpDescriptors { request, reply, log })
+    } else {
+        Err(wrong())
+    }
+}
