@@ -1,0 +1,80 @@
+<?php
+/**
+ * sessions.end: ends WordPress sessions that a share opened, and tells what somebody could come back with.
+ *
+ * Of each user those sessions end that carry one of the marks; with `unmarked` also those without any mark that are
+ * not among the known ones and began since. Sessions with another mark belong to another share and stay. Safe to repeat.
+ */
+
+namespace Latchkey;
+
+/** How often a user's sessions are read again: another process may write back what was just ended. */
+const SESSION_SWEEPS = 3;
+
+$is_ended = static function (string $verifier, array $session, array $marks, array $entry, bool $same_user): bool {
+    $mark = $session['latchkey'] ?? null;
+    if ($mark !== null) {
+        return in_array($mark, $marks, true);
+    }
+    return $same_user
+        && ($entry['unmarked'] ?? false) === true
+        && !in_array($verifier, (array) ($entry['known'] ?? []), true)
+        && (int) ($session['login'] ?? 0) >= (int) ($entry['since'] ?? 0) - 1;
+};
+
+$end_sessions_of = static function (int $id, array $marks, array $entry, bool $same_user) use ($is_ended): int {
+    $ended = 0;
+    for ($sweep = 0; $sweep < SESSION_SWEEPS; $sweep++) {
+        $found = 0;
+        foreach (Accounts\sessions($id) as $verifier => $session) {
+            if ($is_ended((string) $verifier, $session, $marks, $entry, $same_user)) {
+                Accounts\end_session($id, (string) $verifier);
+                $found++;
+            }
+        }
+        if ($found === 0) {
+            break;
+        }
+        $ended += $found;
+    }
+    return $ended;
+};
+
+return [
+    'end' => ['wordpress' => true, 'run' => static function (array $args) use ($end_sessions_of): array {
+        $marks = $args['marks'] ?? null;
+        $users = $args['users'] ?? null;
+        if (!is_array($marks) || !is_array($users) || count($users) > 1000) {
+            throw new ActionError('invalid', 'Expected marks and users to be lists.');
+        }
+        $told = [];
+        foreach ($users as $entry) {
+            $id = $entry['id'] ?? null;
+            $login = $entry['login'] ?? null;
+            if (!is_int($id) || $id < 1 || !is_string($login)) {
+                throw new ActionError('invalid', 'Expected each user to have an id and a login.');
+            }
+            $user = get_userdata($id);
+            // A mark is ours whoever has the id now; what is unmarked is judged for the same user only.
+            $same_user = $user && $user->user_login === $login;
+            $end = static function () use ($end_sessions_of, $id, $marks, $entry, $same_user): int {
+                return $end_sessions_of($id, $marks, $entry, $same_user);
+            };
+            $ended = Accounts\alone_with_sessions($id, 1, $end);
+            $told[] = [
+                'id' => $id,
+                'login' => $login,
+                'missing' => !$same_user,
+                'ended' => $ended,
+                'password_fingerprint' => $same_user ? Accounts\password_fingerprint($user) : null,
+                'email' => $same_user ? (string) $user->user_email : null,
+                'application_passwords' => $same_user ? Accounts\application_passwords($id) : [],
+            ];
+        }
+        return [
+            'ended' => array_sum(array_column($told, 'ended')),
+            'users' => $told,
+            'administrators' => Accounts\administrators(),
+        ];
+    }],
+];

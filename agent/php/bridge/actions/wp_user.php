@@ -1,0 +1,17 @@
+<?php
+/** wp_user.find: one WordPress user by id. */
+
+namespace Latchkey;
+
+return [
+    'find' => ['wordpress' => true, 'run' => static function (array $args): array {
+        if (!is_int($args['id'] ?? null) || $args['id'] < 1) {
+            throw new ActionError('invalid', 'Expected id to be a whole number from 1.');
+        }
+        $user = get_userdata($args['id']);
+        if (!$user || (is_multisite() && !is_user_member_of_blog($user->ID) && !is_super_admin($user->ID))) {
+            return ['user' => null];
+        }
+        return ['user' => Accounts\summary($user) + ['administrator' => Accounts\is_administrator($user)]];
+    }],
+];
