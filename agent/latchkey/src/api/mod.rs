@@ -1,0 +1,28 @@
+//! The panel API: JSON over mTLS for the panel, over a Unix socket for the command line.
+//!
+//! `routes` is the table of all calls; the router and the OpenAPI document are loops over it.
+
+mod audit;
+mod call;
+mod catalogue;
+mod explain;
+mod gateway_links;
+mod hostings;
+mod idempotency;
+mod instances;
+pub(crate) mod listen;
+mod metrics;
+mod openapi;
+mod operations;
+mod page;
+mod peer;
+mod people;
+mod reply;
+mod routes;
+mod sessions;
+mod shares;
+mod status;
+pub(crate) mod tls;
+
+#[cfg(test)]
+pub(crate) use openapi::document as openapi_document;

@@ -1,0 +1,136 @@
+//! The table of calls. The router and the OpenAPI document are loops over it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::call::Call;
+use super::page::Page;
+use super::reply::Reply;
+use super::{
+    audit, catalogue, explain, gateway_links, hostings, instances, metrics, openapi, operations, people, sessions,
+    shares, status,
+};
+use crate::operations::{ChangedShare, ShareItems};
+use crate::problem::Problem;
+use crate::registry::hostings::{HostingInput, HostingView, RegisteredHosting};
+use crate::registry::instances::{InstanceInput, InstanceView, RegisteredInstance};
+use crate::registry::people::PersonPatch;
+use crate::shares::{InviteInput, PersonView, SharePatch, ShareView};
+
+/// What carries a call out.
+pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
+
+/// What a call asks of its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// A listed certificate.
+    Peer,
+    /// The header `Latchkey-Actor`, and the scope that goes with it.
+    Actor,
+    /// The scope `metrics`.
+    Metrics,
+}
+
+/// One call of the API.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) needs: Needs,
+    pub(crate) handler: Handler,
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    pub(crate) input: Option<fn(&mut SchemaGenerator) -> Schema>,
+    pub(crate) output: Option<fn(&mut SchemaGenerator) -> Schema>,
+}
+
+fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+const PAGE: &[(&str, &str)] =
+    &[("limit", "How many at most; 1 to 500, 100 if not given."), ("cursor", "`next` of the page before.")];
+
+macro_rules! routes {
+    ($($method:ident $path:literal $needs:ident $handler:path, $summary:literal
+        $(, query $query:expr)? $(, takes $input:ty)? $(, gives $output:ty)?;)+) => {
+        /// Every call of the API.
+        pub(crate) static ROUTES: &[Route] = &[$(Route {
+            method: stringify!($method),
+            path: $path,
+            summary: $summary,
+            needs: Needs::$needs,
+            handler: |call| Box::pin($handler(call)),
+            query: routes!(@or_empty $($query)?),
+            input: routes!(@shape $($input)?),
+            output: routes!(@shape $($output)?),
+        }),+];
+    };
+    (@or_empty) => { &[] };
+    (@or_empty $query:expr) => { $query };
+    (@shape) => { None };
+    (@shape $type:ty) => { Some(shape::<$type>) };
+}
+
+routes! {
+    GET "/v1/health" Peer status::show, "Say how the agent is", gives status::Health;
+    GET "/v1/openapi.json" Peer openapi::show, "This document";
+    GET "/v1/privileges" Peer catalogue::privileges, "The privileges, with titles, tooltips, warnings and reach",
+        gives catalogue::Privileges;
+    GET "/v1/roles" Peer catalogue::roles, "The roles, with titles, tooltips and privileges", gives catalogue::Roles;
+    GET "/v1/operations" Peer catalogue::operations, "The operations, with the shapes they take and give",
+        gives catalogue::Operations;
+
+    GET "/v1/hostings" Actor hostings::list, "List hostings", query PAGE, gives Page<HostingView>;
+    GET "/v1/hostings/{hosting}" Actor hostings::show, "Show a hosting", gives HostingView;
+    PUT "/v1/hostings/{hosting}" Actor hostings::put, "Register a hosting, or change it", takes HostingInput, gives RegisteredHosting;
+    DELETE "/v1/hostings/{hosting}" Actor hostings::delete, "Forget a hosting", gives hostings::Deleted;
+    GET "/v1/instances" Actor instances::list, "List the actor's instances", query PAGE, gives Page<InstanceView>;
+    GET "/v1/instances/{instance}" Actor instances::show, "Show an instance", gives InstanceView;
+    PUT "/v1/instances/{instance}" Actor instances::put, "Register an instance, or change it",
+        takes InstanceInput, gives RegisteredInstance;
+    DELETE "/v1/instances/{instance}" Actor instances::delete, "Forget an instance; its shares end", gives hostings::Deleted;
+
+    GET "/v1/people" Actor people::list, "Suggest people", query &[
+        ("query", "A part of the address or name."), ("limit", "How many at most."), ("cursor", "`next` of the page before.")],
+        gives Page<PersonView>;
+    PATCH "/v1/people/{person}" Actor people::update, "Change a person's address or name", takes PersonPatch, gives PersonView;
+    DELETE "/v1/people/{person}/shares" Actor people::end_shares, "End all shares and sign-ins of a person",
+        gives people::EndedPerson;
+
+    GET "/v1/instances/{instance}/shares" Actor shares::list, "List the people with access", query &[
+        ("all", "`true` lists those that have ended, too."), ("limit", "How many at most."), ("cursor", "`next` of the page before.")],
+        gives ShareItems;
+    POST "/v1/instances/{instance}/shares" Actor shares::invite, "Invite a person", takes InviteInput, gives ShareView;
+    GET "/v1/instances/{instance}/shares/{share}" Actor shares::show, "Show a share", gives ShareView;
+    PATCH "/v1/instances/{instance}/shares/{share}" Actor shares::update, "Change a share", takes SharePatch, gives ChangedShare;
+    DELETE "/v1/instances/{instance}/shares/{share}" Actor shares::revoke, "End a share, or leave it", query &[
+        ("everywhere", "`true` ends the person's other shares, too, those that the actor may end."),
+        ("adopt", "Ids of shares below it that shall rest on the actor instead of ending, with commas between.")],
+        gives ChangedShare;
+    POST "/v1/instances/{instance}/shares/{share}/resend" Actor shares::resend, "Send an invitation again", gives ShareView;
+    POST "/v1/instances/{instance}/shares/{share}/suspend" Actor shares::suspend, "Suspend a share", gives ChangedShare;
+    POST "/v1/instances/{instance}/shares/{share}/reinstate" Actor shares::reinstate, "Reinstate a suspended share",
+        gives ShareView;
+    POST "/v1/instances/{instance}/shares/{share}/accept" Actor shares::accept, "Accept a share, as the one invited",
+        gives ShareView;
+    POST "/v1/shares" Actor shares::invite_to_several, "Invite a person to several instances",
+        takes shares::SeveralInput, gives shares::Several;
+
+    POST "/v1/instances/{instance}/explain" Actor explain::explain, "Explain what a person may do, and by which rule",
+        takes explain::ExplainInput, gives explain::ExplainOutput;
+    POST "/v1/instances/{instance}/operations/{operation}" Actor operations::run, "Run an operation";
+
+    GET "/v1/sessions" Actor sessions::list, "List live channels: the actor's own, or all for the panel", query PAGE,
+        gives Page<sessions::SessionView>;
+    DELETE "/v1/sessions/{session}" Actor sessions::end, "Close a channel", gives sessions::EndedSession;
+    POST "/v1/gateway/links" Actor gateway_links::create, "Make a one-time link that signs a person in to the gateway",
+        takes gateway_links::LinkInput, gives gateway_links::LinkOutput;
+
+    GET "/v1/audit" Actor audit::list, "Read the audit, as JSON or as an event stream", query &[
+        ("after", "Rows with a greater number only."), ("instance", "Rows about this instance only."),
+        ("limit", "How many at most; 1 to 1000, 100 if not given.")], gives audit::AuditPage;
+    GET "/v1/audit/verify" Actor audit::verify, "Walk the audit's whole chain of hashes", gives audit::Verified;
+    GET "/metrics" Metrics metrics::show, "Metrics in Prometheus' text format";
+}

@@ -1,0 +1,103 @@
+//! Calls about live channels.
+
+use jiff::Timestamp;
+use latchkey_access::{AccessTable, Actor};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::call::Call;
+use super::page::page;
+use super::reply::Reply;
+use crate::caller::Note;
+use crate::channels::{self, Channel, Ended};
+use crate::problem::Problem;
+use crate::store::audit::Outcome;
+
+/// A live channel.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SessionView {
+    /// Its name.
+    id: String,
+    /// `wordpress` or `gateway`.
+    kind: &'static str,
+    /// The address of the person; none for the panel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<String>,
+    /// The instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// The share it rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<String>,
+    /// The WordPress user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wp_user: Option<String>,
+    /// When it was opened.
+    #[schemars(with = "String")]
+    opened_at: Timestamp,
+    /// When it ends by itself.
+    #[schemars(with = "String")]
+    expires_at: Timestamp,
+    /// Where it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+}
+
+/// What closing a channel answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EndedSession {
+    /// What ended.
+    ended: Ended,
+}
+
+fn view(table: &AccessTable, channel: &Channel) -> SessionView {
+    let person = channel.actor().person().and_then(|id| table.person(id)).map(|person| person.email.to_string());
+    match channel {
+        Channel::Wordpress(session) => SessionView {
+            id: session.mark.clone(),
+            kind: "wordpress",
+            person,
+            instance: Some(session.instance.to_string()),
+            share: session.share.map(|id| id.to_string()),
+            wp_user: Some(session.user.login.clone()),
+            opened_at: session.opened_at,
+            expires_at: session.expires_at,
+            address: None,
+        },
+        Channel::Gateway(_, session) => SessionView {
+            id: session.id.clone(),
+            kind: "gateway",
+            person,
+            instance: None,
+            share: None,
+            wp_user: None,
+            opened_at: session.opened_at,
+            expires_at: session.expires_at,
+            address: Some(session.address.clone()),
+        },
+    }
+}
+
+fn is_own(actor: &Actor, channel: &Channel) -> bool {
+    *actor == Actor::Panel || channel.actor() == *actor
+}
+
+pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
+    let (table, now) = (call.serve.state.table(), call.serve.state.clock.now());
+    let all = call.serve.state.channels.list();
+    let own = all.iter().filter(|channel| is_own(call.actor(), channel));
+    let items = own.map(|channel| view(&table, channel)).filter(|item| item.expires_at > now).collect();
+    Reply::json(&page(&call, items, |item| &item.id)?)
+}
+
+pub(super) async fn end(call: Call) -> Result<Reply, Problem> {
+    let id = call.param("session");
+    let all = call.serve.state.channels.list();
+    let now = call.serve.state.clock.now();
+    let found = all.iter().find(|channel| channel.id() == id && is_own(call.actor(), channel) && !channel.is_past(now));
+    let taken = found.and_then(|channel| call.serve.state.channels.take(channel.id()));
+    let channel = taken.ok_or_else(|| Problem::not_found("session"))?;
+    let ended = channels::close(&call.serve, vec![channel]).await;
+    call.serve.record(call.caller.clone(), Note::of("session.end").detail(id.to_owned()), Outcome::Allowed).await;
+    Reply::json(&EndedSession { ended })
+}

@@ -1,0 +1,106 @@
+//! The broker as serve sees it: one request, one reply, on a connection of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use latchkey_protocol::{FrameError, FrameSocket, HostingRegistration, RefusalCode, RegisteredHosting, Reply, Request};
+
+use crate::problem::{Code, Problem};
+
+/// Requests other than PHP calls are answered at once; a broker that is not is not there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the broker did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokerError {
+    /// It cannot be reached or hung up.
+    #[error("the broker does not answer")]
+    Unreachable(#[from] FrameError),
+    /// It refused.
+    #[error("the broker refused: {message}")]
+    Refused {
+        /// Why.
+        code: RefusalCode,
+        /// The field at fault.
+        field: Option<String>,
+        /// What was expected.
+        message: String,
+    },
+    /// It answered something else.
+    #[error("the broker answered something unexpected")]
+    Unexpected,
+}
+
+impl From<BrokerError> for Problem {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Refused { code: RefusalCode::Invalid, field, message } => {
+                Self { field, ..Self::new(Code::Invalid, message) }
+            }
+            BrokerError::Refused { code: RefusalCode::NotFound, message, .. } => Self::new(Code::NotFound, message),
+            BrokerError::Refused { code: RefusalCode::Busy, .. } => {
+                Self::new(Code::Busy, "too many calls to sites of this node at the moment").retry_after(1)
+            }
+            BrokerError::Refused { code: RefusalCode::Internal, .. } | BrokerError::Unexpected => {
+                Self::internal(&error)
+            }
+            BrokerError::Unreachable(_) => {
+                tracing::warn!(error = %crate::problem::chain(&error), "the broker does not answer");
+                Self::new(Code::Unavailable, "the agent's broker does not answer").retry_after(2)
+            }
+        }
+    }
+}
+
+/// The broker's address.
+#[derive(Debug, Clone)]
+pub(crate) struct Broker {
+    socket: PathBuf,
+}
+
+impl Broker {
+    /// The broker that listens there.
+    pub(crate) fn at(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// Opens a connection for one request.
+    pub(crate) fn connect(&self) -> Result<FrameSocket, FrameError> {
+        FrameSocket::connect(&self.socket)
+    }
+
+    /// Registers a hosting; answers with the ids that the broker found. Blocks.
+    pub(crate) fn register(&self, hosting: HostingRegistration) -> Result<RegisteredHosting, BrokerError> {
+        match self.ask(&Request::RegisterHosting(hosting))? {
+            Reply::Hostings { items } => items.into_iter().next().ok_or(BrokerError::Unexpected),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// Makes the broker forget a hosting. Blocks.
+    pub(crate) fn drop_hosting(&self, hosting: String) -> Result<(), BrokerError> {
+        match self.ask(&Request::DropHosting { hosting }) {
+            Ok(Reply::Done) | Err(BrokerError::Refused { code: RefusalCode::NotFound, .. }) => Ok(()),
+            Ok(_) => Err(BrokerError::Unexpected),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the broker the newest end of the audit's chain, which serve cannot rewrite there. Blocks.
+    pub(crate) fn record_audit_head(&self, seq: u64, hash: String) -> Result<(), BrokerError> {
+        match self.ask(&Request::RecordAuditHead { seq, hash })? {
+            Reply::Done => Ok(()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Result<Reply, BrokerError> {
+        let connection = self.connect()?;
+        connection.set_timeouts(Some(PATIENCE))?;
+        connection.send(request, &[])?;
+        match connection.receive::<Reply>()?.0 {
+            Reply::Refused { code, field, message } => Err(BrokerError::Refused { code, field, message }),
+            reply => Ok(reply),
+        }
+    }
+}

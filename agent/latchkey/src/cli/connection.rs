@@ -1,0 +1,56 @@
+//! Where the agent is and on whose behalf it is asked: the options that every client command takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hyper::header::HeaderValue;
+
+use super::client::{CallError, Client};
+
+const DEFAULT_SOCKET: &str = "/run/latchkey/cli.sock";
+
+/// Options of every command that talks to the agent.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The agent's command-line socket; without it, the one that --config names, or /run/latchkey/cli.sock.
+    #[arg(long, global = true, value_name = "SOCKET", help_heading = "Connection")]
+    socket: Option<PathBuf>,
+    /// The agent's configuration file, to learn its socket.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    config: Option<PathBuf>,
+    /// Act for this person, with exactly their rights, instead of for the panel.
+    #[arg(long = "as", global = true, value_name = "EMAIL", value_parser = parse_actor, help_heading = "Connection")]
+    actor: Option<HeaderValue>,
+    /// Print the agent's reply as it is (JSON) instead of a table.
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub(crate) json: bool,
+}
+
+impl Connection {
+    /// A client for these options. Fails when the configuration file is not usable.
+    pub(super) fn client(&self) -> Result<Client, CallError> {
+        let actor = self.actor.clone().unwrap_or_else(|| HeaderValue::from_static("panel"));
+        Client::new(self.socket()?, actor)
+    }
+
+    fn socket(&self) -> Result<PathBuf, CallError> {
+        let Some(path) = self.config.as_ref().filter(|_| self.socket.is_none()) else {
+            return Ok(self.socket.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()));
+        };
+        let fault = |what: String| CallError::Configuration { path: path.clone(), what };
+        let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fault(error.message().to_owned()))?;
+        let socket = table.get("cli").and_then(|cli| cli.get("socket"));
+        match socket {
+            None => Ok(DEFAULT_SOCKET.into()),
+            Some(value) => value.as_str().map(Into::into).ok_or_else(|| fault("cli.socket: expected a text".into())),
+        }
+    }
+}
+
+fn parse_actor(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text)
+        .ok()
+        .filter(|_| text.contains('@') && text.is_ascii())
+        .ok_or_else(|| "expected an email address in ASCII (an international domain begins with xn--)".to_owned())
+}

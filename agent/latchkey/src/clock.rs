@@ -1,0 +1,38 @@
+//! The only place that reads the time.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The node's clock, in whole milliseconds. Tests move it.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    shift_ms: AtomicI64,
+}
+
+impl Clock {
+    /// The time now.
+    #[expect(clippy::disallowed_methods, reason = "the clock module is where the time is read")]
+    pub(crate) fn now(&self) -> Timestamp {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let ms = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(ms.saturating_add(self.shift_ms.load(Ordering::Relaxed))).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Moves the clock forward.
+    #[cfg(test)]
+    pub(crate) fn advance(&self, by: Duration) {
+        self.shift_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// A moment later by so much.
+pub(crate) fn later(moment: Timestamp, by: Duration) -> Timestamp {
+    moment.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+}
+
+/// How long until the moment; nothing if it is past.
+pub(crate) fn until(moment: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(moment.duration_since(now)).unwrap_or_default()
+}

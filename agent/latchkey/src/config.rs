@@ -1,0 +1,212 @@
+//! The configuration file of serve.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Everything that serve is told. `packaging/config/latchkey.toml` documents each line.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) state_dir: PathBuf,
+    #[serde(default)]
+    pub(crate) log: LogFormat,
+    pub(crate) broker: Broker,
+    pub(crate) panel: Panel,
+    pub(crate) gateway: Gateway,
+    pub(crate) cli: Socket,
+    pub(crate) redeemer: Socket,
+    pub(crate) mail: Mail,
+    #[serde(default)]
+    pub(crate) sso: Sso,
+    #[serde(default)]
+    pub(crate) invitations: Invitations,
+}
+
+/// How the log is written.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Broker {
+    pub(crate) socket: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Panel {
+    pub(crate) listen: SocketAddr,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) client_ca: PathBuf,
+    #[serde(default)]
+    pub(crate) peers: Vec<PanelPeer>,
+}
+
+/// A client certificate and what it may be used for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PanelPeer {
+    /// The one URI among the certificate's subject alternative names.
+    pub(crate) uri: String,
+    pub(crate) scopes: Vec<Scope>,
+}
+
+/// What a client certificate may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Scope {
+    /// Acting as the panel itself.
+    Panel,
+    /// Acting for persons.
+    People,
+    /// Reading metrics.
+    Metrics,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gateway {
+    pub(crate) listen: SocketAddr,
+    /// The public origin, without a slash at the end.
+    pub(crate) url: String,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    #[serde(default)]
+    pub(crate) panel_origins: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Socket {
+    pub(crate) socket: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mail {
+    pub(crate) from: String,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) smtp: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sso {
+    token_life_s: u64,
+    session_life_s: u64,
+}
+
+impl Default for Sso {
+    fn default() -> Self {
+        Self { token_life_s: 60, session_life_s: 12 * 3600 }
+    }
+}
+
+impl Sso {
+    /// How long a hand-over can be redeemed.
+    pub(crate) const fn token_life(&self) -> Duration {
+        Duration::from_secs(self.token_life_s)
+    }
+
+    /// How long a WordPress session lasts at most.
+    pub(crate) const fn session_life(&self) -> Duration {
+        Duration::from_secs(self.session_life_s)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Invitations {
+    life_s: u64,
+    resend_after_s: u64,
+}
+
+impl Default for Invitations {
+    fn default() -> Self {
+        Self { life_s: 7 * 24 * 3600, resend_after_s: 300 }
+    }
+}
+
+impl Invitations {
+    /// How long an invitation can be accepted by its link.
+    pub(crate) const fn life(&self) -> Duration {
+        Duration::from_secs(self.life_s)
+    }
+
+    /// How long until an invitation can be sent again.
+    pub(crate) const fn resend_after(&self) -> Duration {
+        Duration::from_secs(self.resend_after_s)
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigFault {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no configuration.
+    #[error("the configuration {} is at fault", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and expectation.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is out of place.
+    #[error("{field}: expected {expected}")]
+    Value {
+        /// The key.
+        field: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigFault> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigFault::Read { path: path.to_owned(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|source| ConfigFault::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        config.check().map(|()| config)
+    }
+
+    fn check(&self) -> Result<(), ConfigFault> {
+        let wrong = |field, expected| Err(ConfigFault::Value { field, expected });
+        let url = &self.gateway.url;
+        if !url.starts_with("https://") || url.ends_with('/') || url.matches('/').count() != 2 {
+            return wrong("gateway.url", "an origin like https://access.example.org, without a path");
+        }
+        if self.mail.directory.is_some() == self.mail.smtp.is_some() {
+            return wrong("mail", "either `directory` or `smtp`");
+        }
+        if !(1..=120).contains(&self.sso.token_life_s) {
+            return wrong("sso.token_life_s", "1 to 120 seconds");
+        }
+        if self.sso.session_life_s == 0 {
+            return wrong("sso.session_life_s", "at least one second");
+        }
+        if self.invitations.life_s == 0 {
+            return wrong("invitations.life_s", "at least one second");
+        }
+        Ok(())
+    }
+}

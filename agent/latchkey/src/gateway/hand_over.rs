@@ -1,0 +1,84 @@
+//! The hand-over to WP Admin: says whom one becomes, and posts to the site.
+//!
+//! By itself only for the very person, signed in here, or from the operator's panel. Otherwise after a click: scanners
+//! must not use the link up, and nobody shall be signed in by somebody else's link.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::http::header::REFERER;
+use latchkey_access::Actor;
+use latchkey_access::rows::SsoOpen;
+
+use super::Gateway;
+use super::answer::Answer;
+use super::pages::HandOverPage;
+use super::session::{Here, Maybe};
+use crate::problem::Problem;
+use crate::store::hand_overs::{self, HandOver};
+use crate::token::Token;
+
+const REDEEMER: &str = "/.well-known/latchkey-sso";
+
+pub(super) async fn show(
+    State(gateway): Here,
+    Path(text): Path<String>,
+    Maybe(signed_in): Maybe,
+    headers: HeaderMap,
+) -> Result<Answer, Answer> {
+    let Some(token) = Token::parse(&text) else { return Ok(dead()) };
+    let (hash, now) = (token.hash(), gateway.serve.state.clock.now());
+    let found = gateway.serve.read(move |connection| hand_overs::find(connection, &hash, now)).await;
+    let Some(hand_over) = found.map_err(Problem::from)? else { return Ok(dead()) };
+    let table = gateway.serve.state.table();
+    let allowed = latchkey_access::decide::<SsoOpen>(&table, &hand_over.actor, &hand_over.instance, now);
+    allowed.map_err(Problem::from)?;
+    let Some(instance) = table.instance(&hand_over.instance) else { return Ok(dead()) };
+    let origin = origin_of(&instance.url);
+    let same_person = signed_in.is_some_and(|who| hand_over.actor == Actor::Person(who.person));
+    let page = HandOverPage {
+        site_label: instance.label.clone(),
+        site_url: instance.url.clone(),
+        person_note: note(&gateway, &hand_over),
+        wp_user_login: hand_over.user.login.clone(),
+        action: format!("{origin}{REDEEMER}"),
+        token: token.text(),
+        submits_itself: same_person || comes_from_panel(&gateway, &headers),
+    };
+    Ok(Answer::page(&page).posting_to(origin))
+}
+
+fn dead() -> Answer {
+    let text = "This link was used already, or it is too old: links are good once, for a minute. Open WP Admin again from \
+                your instances or from your hosting panel.";
+    Answer::problem("This link does not work any more", text).with_status(404)
+}
+
+fn note(gateway: &Gateway, hand_over: &HandOver) -> Option<String> {
+    let table = gateway.serve.state.table();
+    let person = table.person(hand_over.actor.person()?)?;
+    Some(format!("This link was made for {}.", person.email))
+}
+
+fn comes_from_panel(gateway: &Gateway, headers: &HeaderMap) -> bool {
+    let referer = headers.get(REFERER).and_then(|value| value.to_str().ok()).map(origin_of);
+    referer.is_some_and(|origin| gateway.serve.config.gateway.panel_origins.contains(&origin))
+}
+
+/// Scheme, host and port of a URL.
+fn origin_of(url: &str) -> String {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let path = url.get(after_scheme..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| after_scheme + at);
+    url.get(..path).unwrap_or(url).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin_of;
+
+    #[test]
+    fn an_origin_has_no_path() {
+        assert_eq!(origin_of("https://example.org/wp"), "https://example.org");
+        assert_eq!(origin_of("http://127.0.0.1:8080"), "http://127.0.0.1:8080");
+        assert_eq!(origin_of("https://panel.example/"), "https://panel.example");
+    }
+}

@@ -1,0 +1,77 @@
+//! The gateway: server-rendered pages for the people whom a site is shared with. They need no JavaScript.
+
+mod answer;
+mod hand_over;
+mod invitation;
+mod my_instances;
+mod pages;
+mod session;
+mod sign_in;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+
+use self::answer::Answer;
+use crate::net::accept_tls;
+use crate::problem::{Code, Problem};
+use crate::serve::Serve;
+
+const LONGEST_BODY: usize = 16 << 10;
+const BODY_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What every page works with.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    serve: Arc<Serve>,
+    sign_ins: Arc<sign_in::Throttle>,
+}
+
+/// The address a request came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Address(String);
+
+/// Serves the gateway until the process ends.
+pub(crate) async fn listen(serve: Arc<Serve>, listener: TcpListener, tls: ServerConfig) {
+    let router = router(Gateway { serve, sign_ins: Arc::default() });
+    accept_tls(listener, tls, router, |arrived| Address(arrived.address.ip().to_string())).await;
+}
+
+fn router(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/", get(my_instances::show))
+        .route("/instances/{instance}/wp-admin", get(my_instances::wp_users).post(my_instances::open_wp_admin))
+        .route("/shares/{share}/leave", post(my_instances::leave))
+        .route("/sign-in", get(sign_in::show).post(sign_in::send))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/s/{token}", get(sign_in::confirm).post(sign_in::redeem))
+        .route("/i/{token}", get(invitation::show).post(invitation::accept))
+        .route("/sso/{token}", get(hand_over::show))
+        .route("/style.css", get(async || answer::asset("text/css; charset=utf-8", pages::STYLE_CSS)))
+        .route("/hand-over.js", get(async || answer::asset("text/javascript; charset=utf-8", pages::HAND_OVER_JS)))
+        .fallback(async || answer::not_found())
+        .method_not_allowed_fallback(async || answer::not_found().with_status(405))
+        .layer(axum::middleware::from_fn(whole_body))
+        .with_state(gateway)
+}
+
+/// Waits for the body of a form, which is short, and not for long: whoever sends it bit by bit holds nothing up.
+async fn whole_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, LONGEST_BODY)).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(_)) => Answer::from(Problem::new(Code::TooLarge, "the form is too long")).into_response(),
+        Err(_) => {
+            let problem = Problem::new(Code::TimedOut, "the form took too long to arrive").with_status(408);
+            Answer::from(problem).into_response()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Operations: each file runs the operations of one noun. The table in `latchkey-access` says which there are; a row
+//! without its `Run` does not compile.
+
+mod indexing;
+mod maintenance;
+mod share;
+mod site_name;
+mod sso;
+
+use std::sync::Arc;
+
+use latchkey_access::{InstanceId, Operation, OperationSpec, Permit, decide, operation_rows, rows};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use share::{ChangedShare, ListInput, ShareItems, show_ended};
+
+use crate::body::parse_body;
+use crate::caller::{Caller, Note};
+use crate::problem::{Code, Problem};
+use crate::serve::Serve;
+use crate::store::audit::Outcome;
+
+/// How an operation runs. Its permit is the only key to it.
+pub(crate) trait Run: Operation + Sized {
+    /// What it takes.
+    type Input: DeserializeOwned + JsonSchema + Send;
+    /// What it answers.
+    type Output: Serialize + JsonSchema + Send;
+    /// Whether its answer holds a secret, so that it must not be kept for a repeat.
+    const ANSWER_IS_SECRET: bool = false;
+    /// Whether it notes itself in the audit, with more than is known here.
+    const RECORDS_ITSELF: bool = false;
+
+    /// Runs it.
+    fn run(
+        context: &Context,
+        permit: Permit<Self>,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Self::Output, Problem>> + Send;
+}
+
+/// What an operation works with.
+pub(crate) struct Context {
+    /// The agent.
+    pub(crate) serve: Arc<Serve>,
+    /// Who asks, and from where.
+    pub(crate) caller: Caller,
+}
+
+/// What an operation answered, as JSON.
+pub(crate) struct Answer {
+    /// The output.
+    pub(crate) output: serde_json::Value,
+    /// Whether it holds a secret.
+    pub(crate) is_secret: bool,
+}
+
+/// The shapes of an operation, for the OpenAPI document.
+pub(crate) struct Shapes {
+    pub(crate) spec: &'static OperationSpec,
+    pub(crate) input: Schema,
+    pub(crate) output: Schema,
+}
+
+macro_rules! dispatch {
+    ($($name:ident $text:literal $privilege:ident $effect:ident $runs:ident $summary:literal;)+) => {
+        /// Decides on an operation and runs it. Refusals come before the input is parsed.
+        pub(crate) async fn run(
+            context: &Context,
+            instance: &InstanceId,
+            name: &str,
+            input: &[u8],
+        ) -> Result<Answer, Problem> {
+            match name {
+                $($text => run_one::<rows::$name>(context, instance, input).await,)+
+                _ => Err(unknown(context, instance, name)),
+            }
+        }
+
+        /// The shapes of every operation.
+        pub(crate) fn shapes(generator: &mut SchemaGenerator) -> Vec<Shapes> {
+            vec![$(Shapes {
+                spec: rows::$name::SPEC,
+                input: generator.subschema_for::<<rows::$name as Run>::Input>(),
+                output: generator.subschema_for::<<rows::$name as Run>::Output>(),
+            }),+]
+        }
+    };
+}
+
+operation_rows!(dispatch);
+
+async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8]) -> Result<Answer, Problem> {
+    let serve = &context.serve;
+    let permit = decide::<O>(&serve.state.table(), &context.caller.actor, instance, serve.state.clock.now())?;
+    let note = Note { share: permit.share().map(|id| id.to_string()), ..Note::of(O::SPEC.name) };
+    let note = note.on(instance).rule(permit.rule());
+    let output = O::run(context, permit, parse_body(input)?).await;
+    if O::SPEC.effect != latchkey_access::Effect::Read && !O::RECORDS_ITSELF {
+        let outcome = if output.is_ok() { Outcome::Allowed } else { Outcome::Failed };
+        let detail = output.as_ref().err().map(|problem| problem.detail.clone());
+        serve.record(context.caller.clone(), Note { detail, ..note }, outcome).await;
+    }
+    let output = serde_json::to_value(output?).map_err(|error| Problem::internal(&error))?;
+    Ok(Answer { output, is_secret: O::ANSWER_IS_SECRET })
+}
+
+/// Somebody for whom the instance does not exist is not told which operations do.
+fn unknown(context: &Context, instance: &InstanceId, name: &str) -> Problem {
+    let serve = &context.serve;
+    let (table, now) = (serve.state.table(), serve.state.clock.now());
+    match table.instance(instance).filter(|found| latchkey_access::sees(&table, &context.caller.actor, found, now)) {
+        Some(_) if is_catalogued(name) => {
+            Problem::new(Code::Unsupported, format!("nothing on this node serves {name}"))
+        }
+        Some(_) => Problem::not_found("operation"),
+        None => Problem::not_found("instance"),
+    }
+}
+
+fn is_catalogued(name: &str) -> bool {
+    latchkey_access::catalogue().privileges.iter().any(|entry| entry.operations.iter().any(|one| one == name))
+}
+
+/// An input without fields.
+#[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+impl Context {
+    /// Runs the bridge action of the same name as the operation on the permit's instance.
+    async fn ask_site<O: Run>(&self, permit: &Permit<O>, args: &(impl Serialize + Sync)) -> Result<O::Output, Problem>
+    where
+        O::Output: DeserializeOwned,
+    {
+        let site = self.serve.site(permit.instance())?;
+        Ok(self.serve.bridge.call(&site, O::SPEC.name, args).await?)
+    }
+}

@@ -1,0 +1,73 @@
+//! `latchkey serve`: everything started, in the order that the promise needs: dead shares are swept before anything
+//! listens.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::UnixListener;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::mail::post_office::PostOffice;
+use crate::serve::Serve;
+use crate::state::State;
+use crate::wordpress::redeemer;
+use crate::{api, background, gateway, notify};
+
+/// Runs the agent until it is told to stop.
+pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
+    let config = Config::read(config)?;
+    notify::start_logging(config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(128).build()?;
+    let outcome = runtime.block_on(run_until_stopped(config));
+    // A site that does not answer must not hold up the end of the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn run_until_stopped(config: Config) -> anyhow::Result<()> {
+    // The first of two providers wins; there is only one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let state = State::open(&config.state_dir, Clock::default())?;
+    let post_office = PostOffice::new(&config.mail)?;
+    let panel_tls = api::tls::panel(&config.panel)?;
+    let gateway_tls = api::tls::gateway(&config.gateway)?;
+    let (serve, to_record) = Serve::new(config, state);
+    background::write_records(serve.clone(), to_record);
+    background::sweep_at_start(&serve).await;
+
+    let panel = bind_tcp(serve.config.panel.listen).await?;
+    let gateway = bind_tcp(serve.config.gateway.listen).await?;
+    let cli = bind_unix(&serve.config.cli.socket, 0o600)?;
+    let redeem = bind_unix(&serve.config.redeemer.socket, 0o666)?;
+    tokio::spawn(background::expire_shares(serve.clone()));
+    tokio::spawn(background::retry_unconfirmed(serve.clone()));
+    tokio::spawn(background::hand_over_audit_heads(serve.clone()));
+    tokio::spawn(post_office.work(serve.clone()));
+    tokio::spawn(redeemer::listen(serve.clone(), redeem));
+    tokio::spawn(api::listen::panel(serve.clone(), panel, panel_tls));
+    tokio::spawn(api::listen::cli(serve.clone(), cli));
+    tokio::spawn(gateway::listen(serve.clone(), gateway, gateway_tls));
+    notify::ready();
+    tracing::info!(panel = %serve.config.panel.listen, gateway = %serve.config.gateway.url, "ready");
+    notify::stopped().await?;
+    tracing::info!("stopping");
+    Ok(())
+}
+
+async fn bind_tcp(address: std::net::SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+fn bind_unix(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
+    let context = || format!("cannot listen on {}", path.display());
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(context),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).with_context(context)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(context)?;
+    Ok(listener)
+}

@@ -1,0 +1,158 @@
+//! What every part of the agent works with: state, broker, bridge, and the way of a change.
+//!
+//! How the parts are started is in `run`; nothing here knows who listens where.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use latchkey_access::{InstanceId, Share};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinError;
+
+use crate::broker::Broker;
+use crate::caller::{Caller, Note};
+use crate::channels::{self, Ended};
+use crate::config::Config;
+use crate::problem::Problem;
+use crate::shares::{self, InviteSettings, ShareView};
+use crate::state::{Change, State};
+use crate::store::StoreError;
+use crate::store::audit::Outcome;
+use crate::store::wordpress_sessions::Site;
+use crate::wordpress::bridge::Bridge;
+
+/// What every part of the agent works with.
+pub(crate) struct Serve {
+    pub(crate) config: Config,
+    pub(crate) state: State,
+    pub(crate) broker: Broker,
+    pub(crate) bridge: Bridge,
+    pub(crate) started_at: Timestamp,
+    records: mpsc::Sender<Record>,
+}
+
+/// What is noted outside of a change, on its way into the audit.
+pub(crate) struct Record {
+    pub(crate) caller: Caller,
+    pub(crate) note: Note,
+    pub(crate) outcome: Outcome,
+    /// Told when it is written.
+    pub(crate) written: oneshot::Sender<()>,
+}
+
+impl Serve {
+    /// The agent over this state. What it notes in the audit outside of a change comes out of the receiver.
+    pub(crate) fn new(config: Config, state: State) -> (Arc<Self>, mpsc::Receiver<Record>) {
+        let (records, to_record) = mpsc::channel(1024);
+        let broker = Broker::at(&config.broker.socket);
+        let bridge = Bridge::new(broker.clone());
+        let started_at = state.clock.now();
+        (Arc::new(Self { config, state, broker, bridge, started_at, records }), to_record)
+    }
+
+    /// Changes the state and closes what it no longer allows. Answers within three seconds of the change.
+    ///
+    /// Once begun it is carried through, whether the caller waits for it or not.
+    pub(crate) async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        caller: Caller,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(T, Ended), Problem> {
+        let serve = self.clone();
+        let carried_through = tokio::spawn(async move {
+            let state = serve.clone();
+            let (outcome, dead) = tokio::task::spawn_blocking(move || state.state.change(&caller, work)).await?;
+            let ended = channels::close(&serve, dead).await;
+            Ok::<_, JoinError>(outcome.map(|value| (value, ended)))
+        });
+        match carried_through.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) | Err(error) => Err(Problem::internal(&error)),
+        }
+    }
+
+    /// Runs something that blocks.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))
+    }
+
+    /// Writes rows that are no part of the access table.
+    pub(crate) async fn write<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let serve = self.clone();
+        let written = tokio::task::spawn_blocking(move || serve.state.store.write(work)).await;
+        written.unwrap_or_else(|_| Err(cut_off()))
+    }
+
+    /// Reads rows that are no part of the access table.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let serve = self.clone();
+        let read = tokio::task::spawn_blocking(move || work(&serve.state.store.reader())).await;
+        read.unwrap_or_else(|_| Err(cut_off()))
+    }
+
+    /// Notes something in the audit. What was done is written when this returns; a denial may be written a moment later,
+    /// so that nobody can slow others down by being refused.
+    pub(crate) async fn record(&self, caller: Caller, note: Note, outcome: Outcome) {
+        let (written, is_written) = oneshot::channel();
+        // The receiver ends with the process only, and says itself when it cannot write.
+        let queued = self.records.send(Record { caller, note, outcome, written }).await;
+        if queued.is_ok() && outcome != Outcome::Denied {
+            let _ = is_written.await;
+        }
+    }
+
+    /// Where the bridge finds an instance.
+    pub(crate) fn site(&self, instance: &InstanceId) -> Result<Site, Problem> {
+        let table = self.state.table();
+        let instance = table.instance(instance).ok_or_else(|| Problem::not_found("instance"))?;
+        let hosting = table.hosting(&instance.hosting).ok_or_else(|| Problem::not_found("hosting"))?;
+        let beneath = Path::new(&instance.docroot).strip_prefix(&hosting.home);
+        let docroot = beneath.map_err(|_| Problem::conflict("the instance lies outside its hosting's home"))?;
+        let docroot = docroot.to_string_lossy().into_owned();
+        Ok(Site { hosting: hosting.id.to_string(), docroot, url: instance.url.clone() })
+    }
+
+    /// Shows shares.
+    pub(crate) async fn view_shares(self: &Arc<Self>, shares: Vec<Share>) -> Result<Vec<ShareView>, Problem> {
+        if shares.is_empty() {
+            return Ok(Vec::new());
+        }
+        let serve = self.clone();
+        let views = self.read(move |connection| {
+            let (table, now) = (serve.state.table(), serve.state.clock.now());
+            let view = |share| shares::view(&table, &serve.state.channels, connection, share, now);
+            shares.iter().map(view).collect()
+        });
+        Ok(views.await?)
+    }
+
+    /// Shows a share.
+    pub(crate) async fn view_share(self: &Arc<Self>, share: Share) -> Result<ShareView, Problem> {
+        let views = self.view_shares(vec![share]).await?;
+        views.into_iter().next().ok_or_else(|| Problem::not_found("share"))
+    }
+
+    /// What the operator decides about invitations.
+    pub(crate) fn invite_settings(&self) -> InviteSettings {
+        InviteSettings {
+            gateway_url: self.config.gateway.url.clone(),
+            life: self.config.invitations.life(),
+            resend_after: self.config.invitations.resend_after(),
+        }
+    }
+}
+
+fn cut_off() -> StoreError {
+    StoreError::Malformed { what: "answer of a database thread", text: String::new() }
+}

@@ -1,0 +1,156 @@
+//! One change under way: the transaction and the table that will be swapped in, written side by side.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use latchkey_access::{
+    AccessTable, Actor, Email, Hosting, HostingId, Instance, InstanceId, Person, PersonId, Share, ShareId, ShareState,
+};
+use rusqlite::Transaction;
+
+use crate::caller::{Caller, Note};
+use crate::problem::{Code, Problem};
+use crate::store::audit::{Head, Outcome};
+use crate::store::mail_queue::NewLetter;
+use crate::store::{StoreError, access_rows, audit, gateway_rows, hand_overs, mail_queue};
+use crate::token::random_number;
+
+/// One change under way. Dropped without [`super::State::change`] finishing it, nothing happened.
+pub(crate) struct Change<'c> {
+    /// The moment at which everything in this change is judged.
+    pub(crate) now: Timestamp,
+    /// Whether the change ends access: then its table counts even if it cannot be written down.
+    pub(crate) ends_access: bool,
+    transaction: Transaction<'c>,
+    table: Arc<AccessTable>,
+    uids: HashMap<HostingId, u32>,
+    caller: &'c Caller,
+    head: Option<Head>,
+}
+
+impl<'c> Change<'c> {
+    pub(super) fn new(
+        transaction: Transaction<'c>,
+        table: Arc<AccessTable>,
+        now: Timestamp,
+        caller: &'c Caller,
+    ) -> Self {
+        Self { now, ends_access: false, transaction, table, uids: HashMap::new(), caller, head: None }
+    }
+
+    /// Whether the failure is one of the state rather than a refusal.
+    pub(super) fn state_failed<T>(&self, worked: &Result<T, Problem>) -> bool {
+        matches!(worked, Err(problem) if matches!(problem.code, Code::Unavailable | Code::Internal))
+    }
+
+    #[expect(clippy::type_complexity, reason = "taken apart at once by the only caller")]
+    pub(super) fn finish(
+        self,
+        commit: bool,
+    ) -> (Arc<AccessTable>, HashMap<HostingId, u32>, Option<Head>, Result<(), StoreError>) {
+        let ended = if commit { self.transaction.commit() } else { self.transaction.rollback() };
+        (self.table, self.uids, self.head, ended.map_err(StoreError::at("commit a change")))
+    }
+
+    /// The table as it will be.
+    pub(crate) fn table(&self) -> &AccessTable {
+        &self.table
+    }
+
+    /// The database, for rows that are not part of the table.
+    pub(crate) fn connection(&self) -> &rusqlite::Connection {
+        &self.transaction
+    }
+
+    /// On whose behalf.
+    pub(crate) fn actor(&self) -> &'c Actor {
+        &self.caller.actor
+    }
+
+    /// The person with this address, made if there is none.
+    pub(crate) fn person_with(&mut self, email: &Email) -> Result<Arc<Person>, Problem> {
+        if let Some(person) = self.table.person_by_email(email) {
+            return Ok(person.clone());
+        }
+        let person = Person { id: PersonId::from_number(random_number()?), email: email.clone(), name: None };
+        self.put_person(person.clone())?;
+        Ok(Arc::new(person))
+    }
+
+    /// Writes a person.
+    pub(crate) fn put_person(&mut self, person: Person) -> Result<(), Problem> {
+        let saved = access_rows::save_person(&self.transaction, &person);
+        Arc::make_mut(&mut self.table).put_person(person);
+        Ok(saved?)
+    }
+
+    /// Writes a hosting.
+    pub(crate) fn put_hosting(&mut self, hosting: Hosting, uid: u32) -> Result<(), Problem> {
+        let saved = access_rows::save_hosting(&self.transaction, &hosting, uid);
+        self.uids.insert(hosting.id.clone(), uid);
+        Arc::make_mut(&mut self.table).put_hosting(hosting);
+        Ok(saved?)
+    }
+
+    /// Removes a hosting.
+    pub(crate) fn remove_hosting(&mut self, id: &HostingId) -> Result<(), Problem> {
+        let saved = access_rows::delete_hosting(&self.transaction, id.as_str());
+        Arc::make_mut(&mut self.table).remove_hosting(id);
+        Ok(saved?)
+    }
+
+    /// Writes an instance.
+    pub(crate) fn put_instance(&mut self, instance: Instance) -> Result<(), Problem> {
+        let saved = access_rows::save_instance(&self.transaction, &instance);
+        Arc::make_mut(&mut self.table).put_instance(instance);
+        Ok(saved?)
+    }
+
+    /// Removes an instance.
+    pub(crate) fn remove_instance(&mut self, id: &InstanceId) -> Result<(), Problem> {
+        let saved = access_rows::delete_instance(&self.transaction, id.as_str());
+        Arc::make_mut(&mut self.table).remove_instance(id);
+        saved?;
+        // Another site may get the name; what was made for this one must not open it.
+        Ok(hand_overs::delete_of(&self.transaction, id)?)
+    }
+
+    /// Writes a share as its next generation, and answers with it.
+    ///
+    /// The table takes it before the database does, so that an end counts even if it cannot be written down.
+    pub(crate) fn put_share(&mut self, mut share: Share) -> Result<Share, Problem> {
+        share.generation += 1;
+        let saved = access_rows::save_share(&self.transaction, &share);
+        Arc::make_mut(&mut self.table).put_share(share.clone());
+        saved?;
+        if share.state.is_final() {
+            gateway_rows::delete_invitation(&self.transaction, share.id)?;
+            mail_queue::drop_invitations(&self.transaction, &share.id.to_string())?;
+        }
+        Ok(share)
+    }
+
+    /// The share with this id, whatever its state.
+    pub(crate) fn share(&self, id: ShareId) -> Result<Arc<Share>, Problem> {
+        self.table.share(id).cloned().ok_or_else(|| Problem::not_found("share"))
+    }
+
+    /// Puts a share into another state.
+    pub(crate) fn set_state(&mut self, id: ShareId, state: ShareState) -> Result<Share, Problem> {
+        let share = self.share(id)?;
+        self.put_share(Share { state, ..Share::clone(&share) })
+    }
+
+    /// Puts a letter into the mail queue.
+    pub(crate) fn send(&self, letter: &NewLetter) -> Result<(), Problem> {
+        Ok(mail_queue::enqueue(&self.transaction, letter, self.now)?)
+    }
+
+    /// Notes in the audit what this change does.
+    pub(crate) fn record(&mut self, note: Note) -> Result<(), Problem> {
+        let row = self.caller.audit_row(&self.table, note, Outcome::Allowed, self.now);
+        self.head = Some(audit::append(&self.transaction, row)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! The state of serve: the database and the access table made from it, changed together or not at all.
+//!
+//! The order of a change is the promise of the product: commit, swap the table, then take every channel that the new
+//! table no longer allows. No order of events leaves one open.
+
+mod change;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use latchkey_access::{AccessTable, HostingId};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::watch;
+
+pub(crate) use change::Change;
+
+use crate::caller::{Caller, Note};
+use crate::channels::{Channel, Channels};
+use crate::clock::Clock;
+use crate::problem::{Code, Problem};
+use crate::store::audit::{Head, Outcome};
+use crate::store::{Store, StoreError, access_rows, audit};
+
+/// The database, the access table, the open channels.
+pub(crate) struct State {
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) channels: Channels,
+    table: ArcSwap<AccessTable>,
+    uids: Mutex<HashMap<HostingId, u32>>,
+    /// Grows with each change, for those who wait for one.
+    changed: watch::Sender<u64>,
+    audit_head: watch::Sender<Option<Head>>,
+}
+
+impl State {
+    /// Opens the state directory and loads the access table and the channels.
+    pub(crate) fn open(state_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let store = Store::open(state_dir)?;
+        let (table, uids, channels) = {
+            let connection = store.reader();
+            let table = access_rows::load(&connection)?;
+            let mut uids = HashMap::new();
+            for (id, uid) in access_rows::load_uids(&connection)? {
+                uids.insert(crate::store::parsed("hosting id", &id)?, uid);
+            }
+            (table, uids, Channels::load(&connection, clock.now())?)
+        };
+        Ok(Self {
+            clock,
+            store,
+            channels,
+            table: ArcSwap::from_pointee(table),
+            uids: Mutex::new(uids),
+            changed: watch::Sender::new(0),
+            audit_head: watch::Sender::new(None),
+        })
+    }
+
+    /// The access table as it is now.
+    pub(crate) fn table(&self) -> Arc<AccessTable> {
+        self.table.load_full()
+    }
+
+    /// The system user's uid of a hosting, as the broker found it.
+    pub(crate) fn uid_of(&self, hosting: &HostingId) -> Option<u32> {
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner).get(hosting).copied()
+    }
+
+    /// Wakes the receiver after each change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The newest end of the audit's chain.
+    pub(crate) fn audit_heads(&self) -> watch::Receiver<Option<Head>> {
+        self.audit_head.subscribe()
+    }
+
+    /// Changes the state: all of it or nothing. Blocks.
+    ///
+    /// The answer holds the channels that the new table no longer allows; they are out of the registry, and whoever
+    /// gets them must close them. A change that ends something (see [`Change::ends_access`]) closes them even when it
+    /// cannot be written down; the answer is an error then that says to repeat.
+    pub(crate) fn change<T>(
+        &self,
+        caller: &Caller,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, Problem>,
+    ) -> (Result<T, Problem>, Vec<Channel>) {
+        let connection = self.store.writer();
+        let begun = begin(&connection);
+        let transaction = match begun.map_err(StoreError::at("begin a change")) {
+            Ok(transaction) => transaction,
+            Err(error) => return (Err(error.into()), Vec::new()),
+        };
+        let mut change = Change::new(transaction, self.table(), self.clock.now(), caller);
+        let worked = work(&mut change);
+        let ends_access = change.ends_access;
+        let refused = worked.is_err() && !change.state_failed(&worked);
+        let now = change.now;
+        let (table, uids, head, committed) = change.finish(worked.is_ok());
+        let outcome = match (worked, committed) {
+            (Ok(value), Ok(())) => Ok(value),
+            (Ok(_), Err(error)) => Err(Problem::from(error)),
+            (Err(problem), _) => Err(problem),
+        };
+        if outcome.is_err() && (refused || !ends_access) {
+            return (outcome, Vec::new());
+        }
+        self.table.store(table);
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner).extend(uids);
+        if let Some(head) = head.filter(|_| outcome.is_ok()) {
+            self.audit_head.send_replace(Some(head));
+        }
+        let dead = self.channels.take_dead(&self.table(), now);
+        drop(connection);
+        self.changed.send_modify(|count| *count += 1);
+        let outcome = outcome.map_err(|problem| match problem.code {
+            Code::Unavailable | Code::Internal => Problem {
+                detail: "access was ended and its channels are closed, but this could not be written down; repeat the request"
+                    .into(),
+                ..problem
+            },
+            _ => problem,
+        });
+        (outcome, dead)
+    }
+
+    /// Appends to the audit by itself. Blocks.
+    pub(crate) fn record(&self, caller: &Caller, note: Note, outcome: Outcome) -> Result<(), StoreError> {
+        let row = caller.audit_row(&self.table(), note, outcome, self.clock.now());
+        let head = audit::append(&self.store.writer(), row)?;
+        self.audit_head.send_replace(Some(head));
+        Ok(())
+    }
+}
+
+/// Begins a transaction that writes. Where the state can only be read, one that reads: its writes will fail, but an end
+/// of access can still be worked out and take effect in the table.
+fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    // The connection is locked and every transaction ends with its change, so none is open here.
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+        .or_else(|_| Transaction::new_unchecked(connection, TransactionBehavior::Deferred))
+}

@@ -1,0 +1,257 @@
+//! The promise of a change: all of it or nothing, and what ends access ends it even when it cannot be written down.
+
+use std::time::Duration;
+
+use latchkey_access::{
+    Actor, FileAccess, GrantedBy, Hosting, HostingState, Instance, LogInAs, Php, Privilege, PrivilegeSet, Role, Share,
+    ShareId, ShareState, SsoRedeemer, Terms, Web, WebKind, WpUser,
+};
+
+use super::State;
+use crate::caller::{Caller, Note};
+use crate::channels::Channel;
+use crate::clock::{Clock, later};
+use crate::problem::{Code, Problem};
+use crate::store::hand_overs::{self, Burnt, HandOver};
+use crate::store::wordpress_sessions::{Site, WordpressSession};
+use crate::token::Token;
+
+struct Fixture {
+    state: State,
+    share: ShareId,
+    _dir: tempfile::TempDir,
+}
+
+fn editor() -> WpUser {
+    WpUser { id: 2, login: "editor".into() }
+}
+
+/// A node with one instance and one active share of it that logs in as `editor`, in one open WordPress session.
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::open(dir.path(), Clock::default()).unwrap();
+    let share = ShareId::from_number(7);
+    let (made, _) = state.change(&Caller::agent(), |change| {
+        let owner = change.person_with(&"owner@example.org".parse().unwrap())?;
+        let person = change.person_with(&"anna@example.org".parse().unwrap())?;
+        change.put_hosting(
+            Hosting {
+                id: "demo".parse().unwrap(),
+                system_user: "demo".into(),
+                home: "/home/demo".into(),
+                db_prefix: "demo_".into(),
+                owners: vec![owner.id],
+                adapters: vec![],
+                state: HostingState::Active,
+                php: Php { binary: "/usr/bin/php".into(), ini: None },
+                web: Web { kind: WebKind::Nginx, sso: SsoRedeemer::Location },
+                log_paths: vec![],
+            },
+            1001,
+        )?;
+        change.put_instance(Instance {
+            id: "live".parse().unwrap(),
+            hosting: "demo".parse().unwrap(),
+            docroot: "/home/demo/live".into(),
+            url: "http://127.0.0.1".into(),
+            label: "Live".into(),
+            database: "demo_live".into(),
+            owners: vec![owner.id],
+            staging_of: None,
+        })?;
+        change.put_share(Share {
+            id: share,
+            person: person.id,
+            instance: "live".parse().unwrap(),
+            terms: Terms {
+                role: Role::Custom,
+                privileges: PrivilegeSet::EMPTY.with(Privilege::WpAdminSso),
+                log_in_as: Some(LogInAs::Pinned(editor())),
+                file_access: FileAccess::NONE,
+                expires_at: None,
+            },
+            state: ShareState::Active,
+            granted_by: GrantedBy::Panel,
+            apply_to_staging: false,
+            linked_to: None,
+            follows: false,
+            generation: 0,
+            note: None,
+            created_at: change.now,
+            accepted_at: Some(change.now),
+            pinned_is_administrator: None,
+            log_in_as_mismatch: None,
+        })
+    });
+    let person = made.unwrap().person;
+    let now = state.clock.now();
+    state.channels.register(Channel::Wordpress(WordpressSession {
+        mark: "mark".into(),
+        instance: "live".parse().unwrap(),
+        site: Site { hosting: "demo".into(), docroot: "live".into(), url: "http://127.0.0.1".into() },
+        share: Some(share),
+        actor: Actor::Person(person),
+        user: editor(),
+        opened_at: now,
+        expires_at: later(now, Duration::from_secs(3600)),
+    }));
+    Fixture { state, share, _dir: dir }
+}
+
+impl Fixture {
+    fn state_of_share(&self) -> ShareState {
+        self.state.table().share(self.share).unwrap().state
+    }
+
+    fn suspend(&self) -> (Result<Share, Problem>, Vec<Channel>) {
+        self.state.change(&Caller::agent(), |change| {
+            change.ends_access = true;
+            change.set_state(self.share, ShareState::Suspended)
+        })
+    }
+
+    fn refuse_writes(&self) {
+        self.state.store.writer().execute_batch("PRAGMA query_only = ON").unwrap();
+    }
+}
+
+#[test]
+fn a_change_takes_the_channels_that_it_no_longer_allows_and_no_others() {
+    let fixture = fixture();
+    let (renamed, dead) = fixture.state.change(&Caller::agent(), |change| {
+        let share = change.share(fixture.share)?;
+        change.put_share(Share { note: Some("hello".into()), ..Share::clone(&share) })
+    });
+    assert!(renamed.is_ok() && dead.is_empty());
+    let (suspended, dead) = fixture.suspend();
+    assert_eq!(suspended.unwrap().state, ShareState::Suspended);
+    assert_eq!(dead.iter().map(Channel::id).collect::<Vec<_>>(), ["mark"]);
+    assert!(!fixture.state.channels.contains("mark"));
+}
+
+#[test]
+fn a_change_that_is_refused_half_way_leaves_nothing() {
+    let fixture = fixture();
+    let (refused, dead) = fixture.state.change(&Caller::agent(), |change| -> Result<(), Problem> {
+        change.ends_access = true;
+        change.set_state(fixture.share, ShareState::Revoked)?;
+        change.record(Note::of("share.revoke"))?;
+        Err(Problem::conflict("no"))
+    });
+    assert_eq!(refused.unwrap_err().code, Code::Conflict);
+    assert!(dead.is_empty());
+    assert_eq!(fixture.state_of_share(), ShareState::Active);
+    let rows: u32 = fixture.state.store.reader().query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[test]
+fn what_ends_access_ends_it_even_when_it_cannot_be_written_down() {
+    let fixture = fixture();
+    fixture.refuse_writes();
+    let (outcome, dead) = fixture.suspend();
+    let problem = outcome.unwrap_err();
+    assert_eq!(problem.code, Code::Unavailable);
+    assert!(problem.detail.contains("repeat"), "{}", problem.detail);
+    assert_eq!(dead.len(), 1);
+    assert_eq!(fixture.state_of_share(), ShareState::Suspended);
+}
+
+#[test]
+fn what_gives_access_is_not_given_when_it_cannot_be_written_down() {
+    let fixture = fixture();
+    fixture.suspend().0.unwrap();
+    fixture.refuse_writes();
+    let (outcome, _) =
+        fixture.state.change(&Caller::agent(), |change| change.set_state(fixture.share, ShareState::Active));
+    assert_eq!(outcome.unwrap_err().code, Code::Unavailable);
+    assert_eq!(fixture.state_of_share(), ShareState::Suspended);
+}
+
+#[test]
+fn the_state_is_the_same_after_a_restart() {
+    let fixture = fixture();
+    fixture.suspend().0.unwrap();
+    let again = State::open(fixture._dir.path(), Clock::default()).unwrap();
+    let (before, after) = (fixture.state.table(), again.table());
+    assert_eq!(before.share(fixture.share), after.share(fixture.share));
+    assert_eq!(before.instances().collect::<Vec<_>>(), after.instances().collect::<Vec<_>>());
+    assert_eq!(before.hostings().collect::<Vec<_>>(), after.hostings().collect::<Vec<_>>());
+    assert_eq!(again.uid_of(&"demo".parse().unwrap()), Some(1001));
+}
+
+#[test]
+fn a_hand_over_is_good_once_and_not_after_its_minute() {
+    let fixture = fixture();
+    let (state, now) = (&fixture.state, fixture.state.clock.now());
+    let save = |mark: &str| {
+        let token = Token::generate().unwrap();
+        let hand_over = HandOver {
+            mark: mark.into(),
+            instance: "live".parse().unwrap(),
+            share: Some(fixture.share),
+            actor: Actor::Panel,
+            user: editor(),
+            expires_at: later(now, Duration::from_secs(60)),
+        };
+        hand_overs::save(&state.store.writer(), &token.hash(), &hand_over).unwrap();
+        token.hash()
+    };
+    let burn = |hash| hand_overs::burn(&state.store.writer(), hash, state.clock.now()).unwrap();
+    let (first, second) = (save("one"), save("two"));
+    assert!(matches!(burn(&first), Burnt::Good(_)));
+    assert!(matches!(burn(&first), Burnt::Used(_)));
+    state.clock.advance(Duration::from_secs(61));
+    assert!(matches!(burn(&second), Burnt::Expired(_)));
+    assert!(matches!(burn(&second), Burnt::Used(_)));
+    let unknown = Token::generate().unwrap().hash();
+    assert!(matches!(burn(&unknown), Burnt::Unknown));
+    // Nor for another site that gets the name of one that is gone.
+    let third = save("three");
+    let (removed, _) = state.change(&Caller::agent(), |change| change.remove_instance(&"live".parse().unwrap()));
+    removed.unwrap();
+    assert!(matches!(burn(&third), Burnt::Unknown));
+}
+
+#[test]
+fn an_expired_share_ends_its_channel_without_being_asked() {
+    let fixture = fixture();
+    let soon = later(fixture.state.clock.now(), Duration::from_secs(2));
+    let (given, dead) = fixture.state.change(&Caller::agent(), |change| {
+        let share = change.share(fixture.share)?;
+        let terms = Terms { expires_at: Some(soon), ..share.terms.clone() };
+        change.put_share(Share { terms, ..Share::clone(&share) })
+    });
+    assert!(given.is_ok() && dead.is_empty());
+    fixture.state.clock.advance(Duration::from_secs(3));
+    let (ended, dead) = fixture.state.change(&Caller::agent(), crate::shares::end_by_clock);
+    assert_eq!((ended.unwrap(), dead.len()), (1, 1));
+    assert_eq!(fixture.state_of_share(), ShareState::Expired);
+}
+
+#[test]
+fn a_session_that_ran_out_still_ends_with_its_share_for_what_it_may_have_left() {
+    let fixture = fixture();
+    fixture.state.clock.advance(Duration::from_secs(2 * 3600));
+    let (renamed, dead) = fixture.state.change(&Caller::agent(), |change| {
+        let share = change.share(fixture.share)?;
+        change.put_share(Share { note: Some("still here".into()), ..Share::clone(&share) })
+    });
+    assert!(renamed.is_ok() && dead.is_empty());
+    assert_eq!(fixture.suspend().1.len(), 1);
+}
+
+#[test]
+fn what_is_written_together_is_written_whole_or_not_at_all() {
+    let fixture = fixture();
+    let written = fixture.state.store.write(|connection| {
+        connection.execute_batch("UPDATE people SET name = 'half'").map_err(crate::store::StoreError::at("write"))?;
+        Err::<(), _>(crate::store::StoreError::Malformed { what: "rest", text: String::new() })
+    });
+    assert!(written.is_err());
+    let count = |name: &str| -> i64 {
+        let reader = fixture.state.store.reader();
+        reader.query_row("SELECT count(*) FROM people WHERE name = ?1", [name], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count("half"), 0);
+}

@@ -1,0 +1,190 @@
+//! The audit: append-only and hash-chained, so that a changed, removed or reordered row is found.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use crate::token::hex;
+
+/// What happened, once.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct AuditRow {
+    /// Grows by one with each row.
+    pub(crate) seq: u64,
+    /// When.
+    #[schemars(with = "String")]
+    pub(crate) at: Timestamp,
+    /// `panel`, an email, or `agent` for what the agent did by itself.
+    pub(crate) actor: String,
+    /// Where it came from: a certificate's URI, `cli`, `gateway`, `redeemer`, or `agent`.
+    pub(crate) via: String,
+    /// The operation, or the call.
+    pub(crate) operation: String,
+    /// `allowed`, `denied` or `failed`.
+    pub(crate) outcome: Outcome,
+    /// The instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instance: Option<String>,
+    /// The share that the decision rested on, or that was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) share: Option<String>,
+    /// The access rule that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<String>,
+    /// A sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+    /// The address it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+    /// The request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// It was allowed and done.
+    Allowed,
+    /// It was refused.
+    Denied,
+    /// It was allowed and did not work.
+    Failed,
+}
+
+/// The end of the chain.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct Head {
+    /// The last row.
+    pub(crate) seq: u64,
+    /// Its hash, in hexadecimal digits.
+    pub(crate) hash: String,
+}
+
+/// The first row that does not fit.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct ChainFault {
+    /// The row.
+    pub(crate) seq: u64,
+    /// What is wrong with it.
+    pub(crate) what: String,
+}
+
+/// Appends a row; its number is set here.
+pub(crate) fn append(connection: &Connection, mut row: AuditRow) -> Result<Head, StoreError> {
+    let last: Option<(u64, Vec<u8>)> = connection
+        .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+        .map_err(StoreError::at("read the head of the audit"))?;
+    let (seq, previous) = last.map_or((1, Vec::new()), |(seq, hash)| (seq + 1, hash));
+    row.seq = seq;
+    let text = super::json(&row)?;
+    let hash = link(&previous, &text);
+    connection
+        .execute(
+            "INSERT INTO audit (seq, row, instance, hash) VALUES (?1, ?2, ?3, ?4)",
+            params![seq, text, row.instance, hash.as_slice()],
+        )
+        .map_err(StoreError::at("append to the audit"))?;
+    Ok(Head { seq, hash: hex(&hash) })
+}
+
+fn link(previous: &[u8], text: &str) -> [u8; 32] {
+    Sha256::new_with_prefix(previous).chain_update(text).finalize().into()
+}
+
+/// The rows after a number, oldest first.
+pub(crate) fn after(
+    connection: &Connection,
+    seq: u64,
+    instance: Option<&str>,
+    limit: u32,
+) -> Result<Vec<AuditRow>, StoreError> {
+    let failed = StoreError::at;
+    let mut statement = connection
+        .prepare_cached("SELECT row FROM audit WHERE seq > ?1 AND (?2 IS NULL OR instance = ?2) ORDER BY seq LIMIT ?3")
+        .map_err(failed("read the audit"))?;
+    let texts = statement
+        .query_map(params![seq, instance, limit], |row| row.get::<_, String>(0))
+        .map_err(failed("read the audit"))?;
+    let mut rows = Vec::new();
+    for text in texts {
+        rows.push(super::from_json("audit row", &text.map_err(failed("read the audit"))?)?);
+    }
+    Ok(rows)
+}
+
+/// Walks the whole chain: how many rows, the head, and the first fault.
+pub(crate) fn verify(connection: &Connection) -> Result<(u64, Option<Head>, Option<ChainFault>), StoreError> {
+    let failed = StoreError::at;
+    let mut statement =
+        connection.prepare("SELECT seq, row, hash FROM audit ORDER BY seq").map_err(failed("read the audit"))?;
+    let mut found = statement.query([]).map_err(failed("read the audit"))?;
+    let (mut count, mut head, mut previous) = (0, None, Vec::new());
+    while let Some(row) = found.next().map_err(failed("read the audit"))? {
+        let column = StoreError::at("read a row of the audit");
+        let (seq, text, hash): (u64, String, Vec<u8>) =
+            (|| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))().map_err(column)?;
+        count += 1;
+        let fault = |what: &str| Some(ChainFault { seq, what: what.to_owned() });
+        if seq != count {
+            return Ok((count, head, fault("a row before this one is missing")));
+        }
+        if hash != link(&previous, &text) {
+            return Ok((count, head, fault("the row or its order was changed")));
+        }
+        head = Some(Head { seq, hash: hex(&hash) });
+        previous = hash;
+    }
+    Ok((count, head, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(operation: &str) -> AuditRow {
+        AuditRow {
+            seq: 0,
+            at: Timestamp::UNIX_EPOCH,
+            actor: "panel".into(),
+            via: "cli".into(),
+            operation: operation.into(),
+            outcome: Outcome::Allowed,
+            instance: None,
+            share: None,
+            rule: None,
+            detail: None,
+            address: None,
+            request_id: None,
+        }
+    }
+
+    #[track_caller]
+    fn check(tamper: &str, fault_at: Option<u64>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = super::super::Store::open(dir.path()).unwrap();
+        let connection = store.writer();
+        for operation in ["a", "b", "c"] {
+            append(&connection, row(operation)).unwrap();
+        }
+        connection.execute_batch(tamper).unwrap();
+        assert_eq!(verify(&connection).unwrap().2.map(|fault| fault.seq), fault_at, "{tamper}");
+    }
+
+    #[test]
+    fn a_changed_removed_or_reordered_row_is_found() {
+        check("", None);
+        check("UPDATE audit SET row = replace(row, '\"b\"', '\"x\"') WHERE seq = 2", Some(2));
+        check("DELETE FROM audit WHERE seq = 2", Some(3));
+        check(
+            "UPDATE audit SET seq = 9 WHERE seq = 1; UPDATE audit SET seq = 1 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 9",
+            Some(1),
+        );
+    }
+}
