@@ -1,0 +1,162 @@
+//! `cargo xtask bench`: runs the programs of `packaging/bench` against a node and prints their ratios in one table.
+//!
+//! It does not judge: a shared machine is no judge of speed. The exit code says only whether everything ran.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::build::{Build, cache, cargo};
+use crate::node::{Node, Options, packages};
+use crate::process::Program;
+use crate::random;
+
+/// The programs, in the order of the table.
+const PROGRAMS: [&str; 4] = ["decide", "read", "login", "scale"];
+
+/// What design asks of a figure, by how its name begins.
+const GOALS: [(&str, &str); 6] = [
+    ("read, 16 connections, processor", "0.8 or more"),
+    ("read, 16 connections", "0.8 or more"),
+    ("read, 1 connections", "0.8 or more"),
+    ("sso", "1 or less"),
+    ("start", "1 or less"),
+    ("memory", "1 or less"),
+];
+
+/// The arguments of the benchmarks.
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Run these only: decide, read, login, scale.
+    #[arg(value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(PROGRAMS))]
+    only: Vec<String>,
+    /// Directory with the programs of the agent and of the benchmarks, built already.
+    #[arg(long, value_name = "DIR", hide = true)]
+    built: Option<PathBuf>,
+}
+
+impl Bench {
+    /// Builds in the release profile, starts a node, runs the programs one after the other and prints the table.
+    ///
+    /// # Errors
+    /// When anything does not build, start or run. Missed goals are no errors.
+    pub fn run(self) -> Result<()> {
+        let built = match &self.built {
+            Some(directory) => directory.clone(),
+            None => build()?,
+        };
+        if !rustix::process::geteuid().is_root() {
+            return self.run_with_sudo(&built);
+        }
+        packages::ensure()?;
+        let ready_file = ready_file()?;
+        let node = Node::start(Options {
+            build: Build::Ready(built.clone()),
+            ready_file: Some(ready_file.clone()),
+            ..Options::demo()
+        })?;
+        let mut figures = Vec::new();
+        for name in
+            PROGRAMS.into_iter().filter(|name| self.only.is_empty() || self.only.iter().any(|only| only == name))
+        {
+            println!("\n{name}");
+            let program = Program::new(built.join(name)).env("LATCHKEY_READY_FILE", &ready_file);
+            let status = program.lines(|line| {
+                println!("  {line}");
+                figures.extend(Figure::parse(line));
+            })?;
+            ensure!(status.success(), "{name} ended with {status}");
+        }
+        node.take_down()?;
+        println!("\n{}", Table(&figures));
+        Ok(())
+    }
+
+    /// Builds as who we are, so that the build's output stays ours, and becomes the same as root.
+    fn run_with_sudo(&self, built: &Path) -> Result<()> {
+        let ourselves = env::current_exe().context("find our own program")?;
+        Program::new("sudo")
+            .with_our_environment()
+            .arg("--")
+            .arg(ourselves)
+            .args(["bench", "--built"])
+            .arg(built)
+            .args(self.only.iter().cloned())
+            .replace_us()
+    }
+}
+
+fn build() -> Result<PathBuf> {
+    let built = Build::Release.run()?;
+    let status = cargo().args(["build", "--release", "--package", "latchkey-bench"]).status()?;
+    ensure!(status.success(), "the build failed");
+    Ok(built)
+}
+
+fn ready_file() -> Result<PathBuf> {
+    let directory = cache();
+    fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+    Ok(directory.join(format!("bench-{}.json", random::word(6)?)))
+}
+
+/// One line of a benchmark: `NAME: latchkey VALUE, OTHER VALUE, ratio NUMBER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Figure {
+    name: String,
+    ours: String,
+    other: String,
+    ratio: String,
+}
+
+impl Figure {
+    fn parse(line: &str) -> Option<Self> {
+        let (name, rest) = line.split_once(": latchkey ")?;
+        let (ours, rest) = rest.split_once(", ")?;
+        let (other, ratio) = rest.split_once(", ratio ")?;
+        Some(Self { name: name.into(), ours: ours.into(), other: other.into(), ratio: ratio.into() })
+    }
+
+    fn goal(&self) -> &'static str {
+        GOALS.iter().find(|(start, _)| self.name.starts_with(start)).map_or("", |(_, goal)| goal)
+    }
+}
+
+struct Table<'f>(&'f [Figure]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, ours: &str, other: &str, ratio: &str, goal: &str| {
+            writeln!(formatter, "{name:34} {ours:>14}  {other:34} {ratio:>7}  {goal}")
+        };
+        line("median of each", "latchkey", "beside it", "ratio", "goal")?;
+        self.0
+            .iter()
+            .try_for_each(|figure| line(&figure.name, &figure.ours, &figure.other, &figure.ratio, figure.goal()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_a_ratio_is_a_figure() {
+        let figure = Figure::parse("decide: latchkey 31 ns, cedar-policy 9000 ns, ratio 290.3");
+        let expected = Figure {
+            name: "decide".into(),
+            ours: "31 ns".into(),
+            other: "cedar-policy 9000 ns".into(),
+            ratio: "290.3".into(),
+        };
+        assert_eq!(figure, Some(expected));
+    }
+
+    #[test]
+    fn other_lines_are_not() {
+        assert_eq!(Figure::parse("100000 shares, 20000 questions, 9000 allowed; both give the same answers"), None);
+    }
+}

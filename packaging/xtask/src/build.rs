@@ -1,0 +1,85 @@
+//! Builds the programs of the agent with cargo.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process::Program;
+
+/// The packages whose binaries make up the agent; each binary is named as its package.
+pub const PROGRAMS: [&str; 3] = ["latchkey", "latchkey-broker", "latchkey-php"];
+
+/// The variable that names the directory with the programs, for tests whose caller has built them.
+pub const BUILT: &str = "LATCHKEY_BUILT";
+
+/// How the agent's programs come to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// `cargo build --release`: what is measured.
+    Release,
+    /// `cargo build`: what tests use.
+    Debug,
+    /// They are in this directory already.
+    Ready(PathBuf),
+}
+
+impl Build {
+    /// The programs that our caller built, else the debug build.
+    #[must_use]
+    pub fn for_tests() -> Self {
+        setting(BUILT).map_or(Self::Debug, |directory| Self::Ready(directory.into()))
+    }
+
+    /// Builds, and returns the directory with the programs. Honours `CARGO_TARGET_DIR`. Blocks, possibly for minutes.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn run(&self) -> Result<PathBuf> {
+        let profile: &[&str] = match self {
+            Self::Release => &["--release"],
+            Self::Debug => &[],
+            Self::Ready(directory) => return Ok(directory.clone()),
+        };
+        let packages = PROGRAMS.iter().flat_map(|package| ["--package", package]);
+        let build = cargo().args(["build", "--message-format=json-render-diagnostics"]).args(profile).args(packages);
+        let mut directory = None;
+        let status = build.lines(|line| {
+            let message: Value = serde_json::from_str(line).unwrap_or_default();
+            if let Some(executable) = message.get("executable").and_then(Value::as_str) {
+                directory = Path::new(executable).parent().map(Path::to_path_buf);
+            }
+        })?;
+        ensure!(status.success(), "the build failed");
+        directory.context("cargo named no executable")
+    }
+}
+
+/// The directory of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// The cargo that we were started by, in the workspace.
+#[must_use]
+pub fn cargo() -> Program {
+    Program::new(setting("CARGO").unwrap_or_else(|| "cargo".into())).with_our_environment().directory(workspace())
+}
+
+/// A setting that only the environment can make (cargo's, sudo's, CI's).
+#[must_use]
+pub fn setting(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Where tools and downloads of ours are kept between runs.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let cache = setting("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(setting("HOME").unwrap_or_else(|| "/root".into())).join(".cache");
+    cache.unwrap_or_else(home).join("latchkey")
+}

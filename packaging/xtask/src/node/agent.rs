@@ -1,0 +1,232 @@
+//! The agent on this node: its programs, configuration and certificates, the broker as root and serve as its own user.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::ground::Ground;
+use super::nginx::Redeemer;
+use super::options::AgentOptions;
+use super::pki::{Certificate, Pki};
+use super::ports::Ports;
+use super::readiness::Readiness;
+use super::supervise::Daemon;
+use super::system_user::{Purpose, SystemUser};
+use super::{Hosting, Instance, agent_config, panel};
+use crate::build::{PROGRAMS, workspace};
+use crate::process::Program;
+
+/// The identity of the panel in the demo and the tests; it holds every scope.
+pub const PANEL_URI: &str = "urn:latchkey:panel:demo";
+/// The identity that may only read metrics.
+pub const MONITORING_URI: &str = "urn:latchkey:panel:monitoring";
+
+/// The agent, running or about to.
+pub struct Agent {
+    pub(crate) serve: Arc<Daemon>,
+    pub(crate) broker: Arc<Daemon>,
+    pub(crate) pki: Pki,
+    pub(crate) client: Certificate,
+    paths: Paths,
+    urls: Urls,
+}
+
+/// Files of the agent.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The copied programs.
+    pub programs: PathBuf,
+    /// serve's configuration file.
+    pub serve_config: PathBuf,
+    /// The broker's configuration file.
+    pub broker_config: PathBuf,
+    /// serve's state directory.
+    pub state: PathBuf,
+    /// The broker's state directory, for root only.
+    pub broker_state: PathBuf,
+    /// The directory that mails are written to.
+    pub mail: PathBuf,
+    /// The broker's socket.
+    pub broker_socket: PathBuf,
+    /// The command line's socket.
+    pub cli_socket: PathBuf,
+    /// The redeemer's socket.
+    pub redeem_socket: PathBuf,
+}
+
+/// Origins of the agent, without a slash at the end.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    /// The panel API.
+    pub panel: String,
+    /// The gateway.
+    pub gateway: String,
+}
+
+/// What is known before the agent's processes are started: other daemons need it.
+pub(crate) struct Prepared {
+    user: SystemUser,
+    paths: Paths,
+    urls: Urls,
+    pub(crate) redeemer: Redeemer,
+}
+
+impl Prepared {
+    /// Copies the programs into the root (whoever the agent runs as may not reach the build's directory), adds serve's
+    /// user and chooses the ports.
+    pub(crate) fn make(ground: &Ground, built: &Path, options: &AgentOptions, ports: &Ports) -> Result<Self> {
+        let user = ground.add_user(Purpose::Serve)?;
+        let root = ground.root();
+        let programs = root.directory("bin", 0o755)?;
+        for program in PROGRAMS {
+            copy(&built.join(program), &programs.join(program), 0o755)?;
+        }
+        let bridge = ground.path().join("lib");
+        Program::new("cp").arg("-r").arg(workspace().join("agent/php/bridge")).arg(&bridge).text()?;
+        Program::new("chmod").arg("-R").arg("u=rwX,go=rX").arg(&bridge).text()?;
+        root.directory("php-cache", 0o711)?;
+        root.directory("run", 0o755)?;
+        root.directory("run/broker", 0o755)?;
+        user.own(&root.directory("run/latchkey", 0o755)?)?;
+        let state = root.directory("state", 0o700)?;
+        let mail = root.directory("mail", 0o700)?;
+        user.own(&state)?;
+        user.own(&mail)?;
+        let configuration = root.directory("etc", 0o755)?;
+        let paths = Paths {
+            programs,
+            serve_config: configuration.join("latchkey.toml"),
+            broker_config: configuration.join("broker.toml"),
+            state,
+            broker_state: root.directory("state-broker", 0o700)?,
+            mail,
+            broker_socket: ground.path().join("run/broker/broker.sock"),
+            cli_socket: ground.path().join("run/latchkey/cli.sock"),
+            redeem_socket: ground.path().join("run/latchkey/redeem.sock"),
+        };
+        let urls = Urls {
+            panel: format!("https://127.0.0.1:{}", ports.take(options.panel_port)?),
+            gateway: format!("https://127.0.0.1:{}", ports.take(options.gateway_port)?),
+        };
+        let redeemer = Redeemer {
+            script: bridge.join("sso.php"),
+            socket: paths.redeem_socket.clone(),
+            gateway: urls.gateway.clone(),
+        };
+        Ok(Self { user, paths, urls, redeemer })
+    }
+}
+
+impl Agent {
+    /// Makes certificates and configuration, starts the broker and then serve. Blocks until both serve.
+    pub(crate) fn start(ground: &Arc<Ground>, prepared: Prepared, options: &AgentOptions) -> Result<Self> {
+        let Prepared { user, paths, urls, .. } = prepared;
+        let pki = Pki::make(ground, &paths.programs.join("latchkey"))?;
+        let panel = pki.server("panel", &user)?;
+        let gateway = pki.server("gateway", &user)?;
+        let client = pki.client("demo", PANEL_URI)?;
+        write(&paths.broker_config, &agent_config::broker(ground.path(), &user, &paths))?;
+        write(&paths.serve_config, &agent_config::serve(&paths, &urls, &pki.ca(), (&panel, &gateway), options))?;
+        let launch = |name: &'static str, program: Program| {
+            let notify = ground.path().join("run").join(format!("{name}-notify.sock"));
+            let readiness = Readiness::notified_at(&notify)?;
+            ground.launch(name, program.env("NOTIFY_SOCKET", notify).directory(ground.path()), readiness)
+        };
+        let broker = Program::new(paths.programs.join("latchkey-broker")).arg("--config").arg(&paths.broker_config);
+        let broker = launch("broker", broker)?;
+        broker.wait_ready()?;
+        let mut serve = Program::new(paths.programs.join("latchkey"))
+            .args(["serve", "--config"])
+            .arg(&paths.serve_config)
+            .run_as(user.identity());
+        for (name, value) in &options.serve_environment {
+            serve = serve.env(name, value);
+        }
+        let serve = launch("serve", serve)?;
+        serve.wait_ready()?;
+        Ok(Self { serve, broker, pki, client, paths, urls })
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Its origins.
+    #[must_use]
+    pub fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    /// The certificate authority that its servers and the panel's certificates come from.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.pki.ca()
+    }
+
+    /// The panel's client certificate, which holds every scope.
+    #[must_use]
+    pub fn panel_certificate(&self) -> &Certificate {
+        &self.client
+    }
+
+    /// Makes a client certificate with this URI, signed by the node's authority. Safe to repeat.
+    ///
+    /// # Errors
+    /// When `latchkey pki issue` fails.
+    pub fn certificate(&self, name: &str, uri: &str) -> Result<Certificate> {
+        self.pki.client(name, uri)
+    }
+
+    /// Tells the agent of a hosting, as the panel does.
+    ///
+    /// # Errors
+    /// When the agent refuses; the error quotes its answer.
+    pub fn register_hosting(&self, hosting: &Hosting) -> Result<()> {
+        let body = json!({
+            "system_user": hosting.user.name,
+            "home": hosting.user.home,
+            "db_prefix": hosting.db_prefix,
+            "owners": hosting.owners,
+            "state": "active",
+            "php": { "binary": "/usr/bin/php8.2" },
+            "web": { "kind": "nginx", "sso": "location" },
+            "log_paths": [],
+        });
+        panel::put(self, &format!("/v1/hostings/{}", hosting.id), &body)
+    }
+
+    /// Tells the agent of an instance, as the panel does.
+    ///
+    /// # Errors
+    /// When the agent refuses; the error quotes its answer.
+    pub fn register_instance(&self, instance: &Instance) -> Result<()> {
+        let mut body = json!({
+            "hosting": instance.hosting,
+            "docroot": instance.docroot,
+            "url": instance.url,
+            "label": instance.label,
+            "database": instance.database.name,
+            "owners": instance.owners,
+        });
+        if let (Some(of), Some(fields)) = (&instance.staging_of, body.as_object_mut()) {
+            fields.insert("staging_of".into(), json!(of));
+        }
+        panel::put(self, &format!("/v1/instances/{}", instance.id), &body)
+    }
+}
+
+fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(mode)).with_context(|| format!("set mode of {}", to.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).context("set the mode of a configuration file")
+}

@@ -1,0 +1,97 @@
+//! The text of the agent's two configuration files.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::agent::{MONITORING_URI, PANEL_URI, Paths, Urls};
+use super::options::AgentOptions;
+use super::pki::Certificate;
+use super::system_user::SystemUser;
+
+/// The broker's.
+pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths) -> String {
+    let root = root.display();
+    format!(
+        "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\
+         php_worker = \"{}/latchkey-php\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = [\"/usr/bin/php8.2\"]\n\
+         php_cache = \"{root}/php-cache\"\n",
+        paths.broker_socket.display(),
+        paths.broker_state.display(),
+        user.name,
+        paths.programs.display(),
+    )
+}
+
+/// serve's.
+pub(crate) fn serve(
+    paths: &Paths,
+    urls: &Urls,
+    ca: &Path,
+    (panel, gateway): (&Certificate, &Certificate),
+    options: &AgentOptions,
+) -> String {
+    let AgentOptions { token_life_s, session_life_s, invitation_life_s, resend_after_s, .. } = options;
+    let address = |url: &str| url.trim_start_matches("https://").to_owned();
+    format!(
+        r#"state_dir = "{state}"
+
+[broker]
+socket = "{broker}"
+
+[panel]
+listen = "{panel_address}"
+certificate = "{panel_certificate}"
+key = "{panel_key}"
+client_ca = "{ca}"
+
+[[panel.peers]]
+uri = "{PANEL_URI}"
+scopes = ["panel", "people", "metrics"]
+
+[[panel.peers]]
+uri = "{MONITORING_URI}"
+scopes = ["metrics"]
+
+[gateway]
+listen = "{gateway_address}"
+url = "{gateway_url}"
+certificate = "{gateway_certificate}"
+key = "{gateway_key}"
+panel_origins = {panel_origins}
+
+[cli]
+socket = "{cli}"
+
+[redeemer]
+socket = "{redeem}"
+
+[mail]
+from = "Latchkey <latchkey@node.example>"
+directory = "{mail}"
+
+[sso]
+token_life_s = {token_life_s}
+session_life_s = {session_life_s}
+
+[invitations]
+life_s = {invitation_life_s}
+resend_after_s = {resend_after_s}
+{extra}"#,
+        state = paths.state.display(),
+        broker = paths.broker_socket.display(),
+        panel_address = address(&urls.panel),
+        panel_certificate = panel.certificate.display(),
+        panel_key = panel.key.display(),
+        ca = ca.display(),
+        gateway_address = address(&urls.gateway),
+        gateway_url = urls.gateway,
+        gateway_certificate = gateway.certificate.display(),
+        gateway_key = gateway.key.display(),
+        panel_origins = json!(options.panel_origins),
+        cli = paths.cli_socket.display(),
+        redeem = paths.redeem_socket.display(),
+        mail = paths.mail.display(),
+        extra = options.serve_config_more,
+    )
+}
