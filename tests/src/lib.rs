@@ -1,1 +1,24 @@
-//! x
+//! Clients of a whole node, for the whole-behaviour tests in `behaviour/`: a panel, browsers, a reader of mails, and what
+//! they do together (invite, accept, open WP Admin).
+//!
+//! Real programs are asked over their real interfaces, with curl. What goes wrong here fails the test that asked.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "whatever goes wrong here fails the test that asked, at its line"
+)]
+
+pub mod api;
+pub mod audit;
+pub mod browser;
+pub mod command_line;
+pub mod exchange;
+pub mod mailbox;
+pub mod shares;
+pub mod sites;
+pub mod waiting;
+pub mod wp_admin;

@@ -1,0 +1,181 @@
+//! Whole-behaviour tests: one node with everything real, trials side by side, and nothing left behind at the end.
+//!
+//! A trial changes what is its own only. Those that stop a daemon or make it hang have the node to themselves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails at the line that was wrong"
+)]
+
+mod api;
+mod audit;
+mod cli;
+mod delegation;
+mod gateway;
+mod hosting;
+mod mail;
+mod operations;
+mod recovery;
+mod redeemer;
+mod roles;
+mod shares;
+mod sso;
+mod staging;
+
+use std::process::ExitCode;
+use std::sync::{PoisonError, RwLock};
+
+use latchkey_tests::sites::{self, PAPERS, Site};
+use libtest_mimic::{Arguments, Conclusion, Trial};
+use xtask::node::{AgentOptions, Node, Options};
+
+/// The node. Trials share it; who disturbs it takes it for themselves.
+static NODE: RwLock<Option<Node>> = RwLock::new(None);
+
+/// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
+const HOSTINGS: [&str; 10] = [ONE, TWO, PAPERS, "estate", "dark", "neighbour", "shop", "agency", "move", "empty"];
+const ONE: &str = "one";
+const TWO: &str = "two";
+
+/// Instances beside `live` and `second`, each of a single trial.
+const SITES: [Site; 17] = [
+    site("named", ONE),
+    site("indexed", ONE),
+    site("upkeep", ONE),
+    site("updating", ONE),
+    site("fatal", ONE),
+    site("chatty", ONE),
+    site("deleted", ONE),
+    site("renamed", ONE),
+    site("sold", TWO),
+    site("password", TWO),
+    site("residue", TWO),
+    site("elsewhere", TWO),
+    site("broken", TWO),
+    site("closed", TWO),
+    site("prod", TWO),
+    Site { staging_of: Some("prod"), ..site("prod-stage", TWO) },
+    site("dark", "dark"),
+];
+
+const fn site(id: &'static str, hosting: &'static str) -> Site {
+    Site { id, hosting, staging_of: None }
+}
+
+/// The kind of trials that have the node to themselves. They come last: the others need not wait for them.
+const ALONE: &str = "alone";
+
+/// Much of a trial is waiting.
+const THREADS: usize = 4;
+
+/// Seconds that a WP Admin link is good on this node: enough for a slow machine, and short enough to wait for its end.
+const TOKEN_LIFE_S: u64 = 20;
+/// Seconds between two mails of one invitation on this node.
+const RESEND_AFTER_S: u64 = 6;
+/// A certificate that may act for persons only.
+const PEOPLE_URI: &str = "urn:latchkey:panel:people";
+/// An origin from which the hand-over page submits by itself.
+const PANEL_ORIGIN: &str = "https://panel.example";
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(THREADS));
+    let files = [
+        redeemer::trials(),
+        sso::trials(),
+        staging::trials(),
+        operations::trials(),
+        shares::trials(),
+        roles::trials(),
+        delegation::trials(),
+        hosting::trials(),
+        mail::trials(),
+        gateway::trials(),
+        api::trials(),
+        cli::trials(),
+        audit::trials(),
+        recovery::trials(),
+    ];
+    let mut trials: Vec<Trial> = files.into_iter().flatten().collect();
+    trials.sort_by_key(|trial| trial.kind() == ALONE);
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    match Node::start(options()) {
+        Ok(node) => {
+            sites::add_hostings(&node, &HOSTINGS);
+            sites::add_instances(&node, &SITES);
+            *NODE.write().unwrap() = Some(node);
+        }
+        Err(error) => {
+            return libtest_mimic::run(&only_this(&arguments), vec![failed("node::it_starts", &error)]).exit_code();
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let ended = take_down(&arguments);
+    if conclusion.has_failed() || ended.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn options() -> Options {
+    let agent = AgentOptions {
+        token_life_s: TOKEN_LIFE_S,
+        resend_after_s: RESEND_AFTER_S,
+        panel_origins: vec![PANEL_ORIGIN.into()],
+        serve_config_more: format!("\n[[panel.peers]]\nuri = \"{PEOPLE_URI}\"\nscopes = [\"people\"]\n"),
+        ..AgentOptions::default()
+    };
+    Options { agent: Some(agent), ..Options::tests() }
+}
+
+fn take_down(arguments: &Arguments) -> Conclusion {
+    let node = NODE.write().unwrap_or_else(PoisonError::into_inner).take().unwrap();
+    let trial = Trial::test("node::what_was_started_leaves_nothing_behind", || {
+        let leftovers = node.take_down()?;
+        if leftovers.is_empty() { Ok(()) } else { Err(format!("{leftovers:#?}").into()) }
+    });
+    libtest_mimic::run(&only_this(arguments), vec![trial])
+}
+
+/// The same arguments, whatever they filter.
+fn only_this(arguments: &Arguments) -> Arguments {
+    let arguments = arguments.clone();
+    Arguments { filter: None, skip: Vec::new(), exact: false, ignored: false, test_threads: Some(1), ..arguments }
+}
+
+fn failed(name: &str, why: &anyhow::Error) -> Trial {
+    let why = format!("{why:#}");
+    Trial::test(name, || Err(why.into()))
+}
+
+/// A trial beside others.
+fn beside_others(name: &str, run: fn(&Node)) -> Trial {
+    Trial::test(name, move || {
+        let node = NODE.read().unwrap_or_else(PoisonError::into_inner);
+        run(node.as_ref().unwrap());
+        Ok(())
+    })
+}
+
+/// A trial with the node to itself.
+fn alone(name: &str, run: fn(&Node)) -> Trial {
+    Trial::test(name, move || {
+        let node = NODE.write().unwrap_or_else(PoisonError::into_inner);
+        run(node.as_ref().unwrap());
+        Ok(())
+    })
+    .with_kind(ALONE)
+}
+
+/// Lists the trials of a file: `trials! { beside_others: a, b; alone: c }`.
+#[macro_export]
+macro_rules! trials {
+    ($($how:ident: $($name:ident),+ $(,)?);+ $(;)?) => {
+        pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+            let file = module_path!().rsplit("::").next().unwrap();
+            vec![$($($crate::$how(&format!("{file}::{}", stringify!($name)), $name)),+),+]
+        }
+    };
+}

@@ -1,0 +1,178 @@
+//! What hangs, crashes and comes back: the end of access holds all the same, and nothing acknowledged is lost.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use latchkey_tests::api::Api;
+use latchkey_tests::browser::Browser;
+use latchkey_tests::mailbox::mail_to;
+use latchkey_tests::shares::{Share, invite, person, pinned_editor, share};
+use latchkey_tests::waiting::eventually;
+use latchkey_tests::wp_admin;
+use serde_json::{Value, json};
+use xtask::clock::Stopwatch;
+use xtask::node::{Daemon, Node};
+
+crate::trials! { alone:
+    a_hung_database_delays_neither_the_reply_nor_the_end,
+    what_was_unconfirmed_when_serve_was_killed_still_ends,
+    nothing_acknowledged_is_lost_when_serve_is_killed,
+    a_share_that_expires_while_serve_is_down_has_ended_when_it_is_back,
+    a_broker_that_is_down_leaves_the_end_unconfirmed_until_it_is_back,
+    a_broker_that_is_killed_comes_back_with_its_hostings,
+    php_fpm_is_not_needed_to_end_a_session,
+    a_link_outlives_a_restart_and_is_still_good_once,
+}
+
+/// Has a daemon run again at the end, also of a trial that fails.
+struct RunsAgain<'n>(&'n Daemon);
+
+impl Drop for RunsAgain<'_> {
+    fn drop(&mut self) {
+        drop(self.0.resume());
+        drop(self.0.start());
+    }
+}
+
+#[track_caller]
+fn editor_in(node: &Node) -> (Share<'_>, Browser) {
+    let live = node.instance("live").unwrap();
+    let share = share(node, "live", &person("guest"), &pinned_editor());
+    let mut browser = wp_admin::log_in(node, &share.email, &live, None);
+    wp_admin::is_in_as(&mut browser, "editor");
+    (share, browser)
+}
+
+/// The reply came in time, and names the one session that could not be reached.
+#[track_caller]
+fn is_unconfirmed(ended: &Value, took: Duration) {
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+    assert_eq!(ended["closed"]["wordpress"], 0, "{ended}");
+    assert_eq!(
+        ended["unconfirmed"],
+        json!([{ "channel": "wordpress", "what": "the session as editor on live" }]),
+        "{ended}"
+    );
+}
+
+#[track_caller]
+fn ends_by_itself(share: &Share<'_>, browser: &mut Browser) {
+    eventually("the end of what was unconfirmed", || share.shown().get("unconfirmed").is_none());
+    wp_admin::is_out(browser);
+}
+
+fn a_hung_database_delays_neither_the_reply_nor_the_end(node: &Node) {
+    let (share, mut browser) = editor_in(node);
+    node.database().hang().unwrap();
+    let again = RunsAgain(node.database());
+    let stopwatch = Stopwatch::start();
+    let ended = share.revoke();
+    is_unconfirmed(&ended, stopwatch.elapsed());
+    let shown = share.shown();
+    assert_eq!((&shown["state"], &shown["unconfirmed"]), (&json!("revoked"), &ended["unconfirmed"]), "{shown}");
+    assert_eq!(Api::panel(node).get("/v1/health").done()["state"], "degraded");
+    // Decisions need no site.
+    wp_admin::ask(node, &share.email, "live", None).refused_by("A2", 404, "not_found");
+    drop(again);
+    ends_by_itself(&share, &mut browser);
+    assert_eq!(Api::panel(node).get("/v1/health").done()["state"], "ok");
+}
+
+fn what_was_unconfirmed_when_serve_was_killed_still_ends(node: &Node) {
+    let (share, mut browser) = editor_in(node);
+    node.database().hang().unwrap();
+    let again = RunsAgain(node.database());
+    let stopwatch = Stopwatch::start();
+    is_unconfirmed(&share.revoke(), stopwatch.elapsed());
+    node.serve().unwrap().crash().unwrap();
+    assert_eq!(share.state(), "revoked");
+    assert_eq!(share.shown()["unconfirmed"].as_array().map(Vec::len), Some(1));
+    drop(again);
+    ends_by_itself(&share, &mut browser);
+}
+
+fn nothing_acknowledged_is_lost_when_serve_is_killed(node: &Node) {
+    let (share, mut browser) = editor_in(node);
+    let pending = invite(node, "live", &person("pending"), &pinned_editor());
+    let mut gateway = share_session(node, &share);
+    node.serve().unwrap().crash().unwrap();
+    assert_eq!([share.state(), pending.state()], ["active", "pending"]);
+    assert_eq!(gateway.open("/").status, 200);
+    wp_admin::is_in_as(&mut browser, "editor");
+    // The letter is sent, whether it was before or is now.
+    let link = mail_to(node, &pending.email, "invitation", 1).link(node, "/i/");
+    assert_eq!(Browser::at_gateway(node).open(&link).status, 200);
+    let ended = share.revoke();
+    assert_eq!((&ended["closed"]["wordpress"], &ended["closed"]["gateway"]), (&json!(1), &json!(1)), "{ended}");
+    wp_admin::is_out(&mut browser);
+    node.serve().unwrap().crash().unwrap();
+    assert_eq!(share.state(), "revoked");
+    assert_eq!(gateway.open("/").location(), "/sign-in");
+    assert_eq!(Api::panel(node).get("/v1/audit/verify").done()["ok"], true);
+}
+
+#[track_caller]
+fn share_session(node: &Node, share: &Share<'_>) -> Browser {
+    let link = Api::panel(node).post("/v1/gateway/links", &json!({ "person": share.email })).done();
+    let mut browser = Browser::at_gateway(node);
+    assert_eq!(browser.submit(link["url"].as_str().unwrap(), &[]).status, 303);
+    browser
+}
+
+fn a_share_that_expires_while_serve_is_down_has_ended_when_it_is_back(node: &Node) {
+    let (share, mut browser) = editor_in(node);
+    let end = Timestamp::now() + SignedDuration::from_secs(2);
+    share.update(&json!({ "expires_at": end.to_string() }));
+    let serve = node.serve().unwrap();
+    let again = RunsAgain(serve);
+    serve.kill().unwrap();
+    eventually("the end of the share", || Timestamp::now() > end);
+    wp_admin::is_in_as(&mut browser, "editor");
+    drop(again);
+    // Swept before anything listens.
+    wp_admin::is_out(&mut browser);
+    assert_eq!(share.state(), "expired");
+}
+
+fn a_broker_that_is_down_leaves_the_end_unconfirmed_until_it_is_back(node: &Node) {
+    let (share, mut browser) = editor_in(node);
+    let broker = node.broker().unwrap();
+    let again = RunsAgain(broker);
+    broker.kill().unwrap();
+    Api::panel(node).operate("live", "sso.users", &json!({})).refused(503, "unavailable");
+    let stopwatch = Stopwatch::start();
+    is_unconfirmed(&share.revoke(), stopwatch.elapsed());
+    drop(again);
+    ends_by_itself(&share, &mut browser);
+}
+
+fn a_broker_that_is_killed_comes_back_with_its_hostings(node: &Node) {
+    let (share, mut browser) = editor_in(node);
+    node.broker().unwrap().crash().unwrap();
+    let users = Api::panel(node).operate("live", "sso.users", &json!({})).done();
+    assert_eq!(users["items"].as_array().unwrap().len(), 3, "{users}");
+    let ended = share.revoke();
+    assert_eq!(ended["closed"]["wordpress"], 1, "{ended}");
+    wp_admin::is_out(&mut browser);
+}
+
+fn php_fpm_is_not_needed_to_end_a_session(node: &Node) {
+    let (share, mut browser) = editor_in(node);
+    let again = RunsAgain(node.php_fpm());
+    node.php_fpm().stop().unwrap();
+    let ended = share.revoke();
+    assert_eq!((&ended["closed"]["wordpress"], &ended["unconfirmed"]), (&json!(1), &json!([])), "{ended}");
+    drop(again);
+    wp_admin::is_out(&mut browser);
+}
+
+fn a_link_outlives_a_restart_and_is_still_good_once(node: &Node) {
+    let live = node.instance("live").unwrap();
+    let share = share(node, "live", &person("guest"), &pinned_editor());
+    let hand_over = wp_admin::link(node, &share.email, "live", None);
+    node.serve().unwrap().restart().unwrap();
+    assert_eq!(wp_admin::redeem(node, &live, &hand_over.token).status, 302);
+    node.serve().unwrap().restart().unwrap();
+    wp_admin::is_refused(&wp_admin::redeem(node, &live, &hand_over.token), node, "used already");
+    assert_eq!(share.revoke()["closed"]["wordpress"], 1);
+}

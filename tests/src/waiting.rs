@@ -1,0 +1,25 @@
+//! Waiting for something to become true, with a deadline. Nothing here sleeps for a fixed time.
+
+use std::time::Duration;
+
+use xtask::clock::Deadline;
+
+/// How long something may take that happens by itself.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits until `condition` holds; fails the test if it does not within [`PATIENCE`].
+#[track_caller]
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    assert!(Deadline::after(PATIENCE).wait_until(condition), "{what}: not within {} s", PATIENCE.as_secs());
+}
+
+/// Waits until `look` finds something; fails the test if it does not within [`PATIENCE`].
+#[track_caller]
+pub fn eventually_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    Deadline::after(PATIENCE).wait_until(|| {
+        found = look();
+        found.is_some()
+    });
+    found.unwrap_or_else(|| panic!("{what}: not within {} s", PATIENCE.as_secs()))
+}
