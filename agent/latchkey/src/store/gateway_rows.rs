@@ -57,15 +57,8 @@ pub(crate) fn share_of_invitation(
     token: &TokenHash,
     now: Timestamp,
 ) -> Result<Option<ShareId>, StoreError> {
-    let found: Option<String> = connection
-        .query_row(
-            "SELECT share FROM invitations WHERE token_hash = ?1 AND expires_at_ms > ?2",
-            params![token.0.as_slice(), ms(now)],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(StoreError::at("look an invitation up"))?;
-    found.map(|id| parsed("share id", &id)).transpose()
+    let query = "SELECT share FROM invitations WHERE token_hash = ?1 AND expires_at_ms > ?2";
+    id_behind(connection, query, token, now, "share id")
 }
 
 /// Removes the invitation of a share: its link is dead from now on.
@@ -102,15 +95,8 @@ pub(crate) fn person_of_link(
     token: &TokenHash,
     now: Timestamp,
 ) -> Result<Option<PersonId>, StoreError> {
-    let found: Option<String> = connection
-        .query_row(
-            "SELECT person FROM gateway_links WHERE token_hash = ?1 AND expires_at_ms > ?2",
-            params![token.0.as_slice(), ms(now)],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(StoreError::at("look a sign-in link up"))?;
-    found.map(|id| parsed("person id", &id)).transpose()
+    let query = "SELECT person FROM gateway_links WHERE token_hash = ?1 AND expires_at_ms > ?2";
+    id_behind(connection, query, token, now, "person id")
 }
 
 /// Uses a link up: of several at the same time exactly one succeeds.
@@ -119,15 +105,23 @@ pub(crate) fn burn_link(
     token: &TokenHash,
     now: Timestamp,
 ) -> Result<Option<PersonId>, StoreError> {
+    let query = "DELETE FROM gateway_links WHERE token_hash = ?1 AND expires_at_ms > ?2 RETURNING person";
+    id_behind(connection, query, token, now, "person id")
+}
+
+/// The id that a statement finds for a token that is good now.
+fn id_behind<T: std::str::FromStr>(
+    connection: &Connection,
+    query: &str,
+    token: &TokenHash,
+    now: Timestamp,
+    what: &'static str,
+) -> Result<Option<T>, StoreError> {
     let found: Option<String> = connection
-        .query_row(
-            "DELETE FROM gateway_links WHERE token_hash = ?1 AND expires_at_ms > ?2 RETURNING person",
-            params![token.0.as_slice(), ms(now)],
-            |row| row.get(0),
-        )
+        .query_row(query, params![token.0.as_slice(), ms(now)], |row| row.get(0))
         .optional()
-        .map_err(StoreError::at("use a sign-in link up"))?;
-    found.map(|id| parsed("person id", &id)).transpose()
+        .map_err(StoreError::at("look a link up"))?;
+    found.map(|id| parsed(what, &id)).transpose()
 }
 
 /// Writes a session, and forgets those that are over.
