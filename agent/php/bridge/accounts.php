@@ -2,7 +2,7 @@
 /**
  * Facts about WordPress users: roles, sessions, and what somebody could have left behind to come back.
  *
- * Used by the actions of bridge.php and by sso.php, after WordPress was loaded. Asks the database and WordPress's own
+ * Used by the actions of bridge.php and by the redeemers, after WordPress was loaded. Asks the database and WordPress's own
  * classes rather than queries that plugins filter: a plugin may hide users from those. PHP 7.4.
  */
 
@@ -23,6 +23,32 @@ function summary(\WP_User $user): array
         'login' => (string) $user->user_login,
         'display_name' => (string) $user->display_name,
         'roles' => array_values(array_map('strval', $user->roles)),
+    ];
+}
+
+/** The user with this id, if they belong to this site. */
+function member(int $id): ?\WP_User
+{
+    $user = get_user_by('id', $id);
+    if (!$user || (is_multisite() && !is_user_member_of_blog($user->ID) && !is_super_admin($user->ID))) {
+        return null;
+    }
+    return $user;
+}
+
+/** What the user could come back with already, before a login. */
+function baseline(\WP_User $user): array
+{
+    return [
+        'user' => [
+            'id' => (int) $user->ID,
+            'login' => (string) $user->user_login,
+            'email' => (string) $user->user_email,
+            'password_fingerprint' => password_fingerprint($user),
+            'application_passwords' => array_column(application_passwords($user->ID), 'uuid'),
+            'sessions' => array_map('strval', array_keys(array_slice(sessions($user->ID), -MOST, null, true))),
+        ],
+        'administrators' => administrators(),
     ];
 }
 

@@ -2,7 +2,7 @@
 /**
  * What has to stand before WordPress is loaded: constants, the request it believes to serve, and hooks.
  *
- * Used by bridge.php and sso.php, which say in die_handler() and refuse_redirect() how they end when the site stops them.
+ * Used by bridge.php and redemption.php, which say in die_handler() and refuse_redirect() how they end when the site stops them.
  * Loads nothing itself: wp-load.php has to be required in the global scope. PHP 7.4.
  */
 

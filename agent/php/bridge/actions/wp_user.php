@@ -8,8 +8,8 @@ return [
         if (!is_int($args['id'] ?? null) || $args['id'] < 1) {
             throw new ActionError('invalid', 'Expected id to be a whole number from 1.');
         }
-        $user = get_userdata($args['id']);
-        if (!$user || (is_multisite() && !is_user_member_of_blog($user->ID) && !is_super_admin($user->ID))) {
+        $user = Accounts\member($args['id']);
+        if ($user === null) {
             return ['user' => null];
         }
         return ['user' => Accounts\summary($user) + ['administrator' => Accounts\is_administrator($user)]];
