@@ -31,6 +31,9 @@ pub struct Config {
     pub php_binaries: Vec<PathBuf>,
     /// Root's directory in which every system user gets one of its own for compiled PHP scripts; absent: no cache.
     pub php_cache: Option<PathBuf>,
+    /// Where cron keeps the crontabs of users.
+    #[serde(default = "default_crontabs")]
+    pub crontabs: PathBuf,
     /// How many PHP calls may run at a time.
     #[serde(default = "default_calls")]
     pub php_calls: usize,
@@ -87,7 +90,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let paths: [(&'static str, &[PathBuf]); 7] = [
+        let paths: [(&'static str, &[PathBuf]); 8] = [
             ("socket", std::slice::from_ref(&self.socket)),
             ("state_dir", std::slice::from_ref(&self.state_dir)),
             ("home_roots", &self.home_roots),
@@ -95,6 +98,7 @@ impl Config {
             ("bridge", std::slice::from_ref(&self.bridge)),
             ("php_binaries", &self.php_binaries),
             ("php_cache", self.php_cache.as_slice()),
+            ("crontabs", std::slice::from_ref(&self.crontabs)),
         ];
         for (key, paths) in paths {
             if !paths.iter().all(|path| is_plain_absolute(path)) {
@@ -125,6 +129,10 @@ pub(crate) fn is_plain_absolute(path: &Path) -> bool {
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     // Components drop doubled and trailing slashes and inner dots; the text must not hold any.
     plain && path.is_absolute() && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
+}
+
+fn default_crontabs() -> PathBuf {
+    PathBuf::from("/var/spool/cron/crontabs")
 }
 
 fn default_calls() -> usize {

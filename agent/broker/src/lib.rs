@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod audit_heads;
 pub mod config;
+mod crontabs;
 pub mod directories;
 pub mod inherited;
 pub mod listen;

@@ -1,6 +1,13 @@
 //! The socket: bound so that only serve can connect, each connection checked and answered in a thread of its own.
 
-use std::{fs, io, os::unix::fs::FileTypeExt as _, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    fs, io,
+    os::{fd::AsFd, unix::fs::FileTypeExt as _},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use latchkey_protocol::{FrameError, FrameListener, FrameSocket, Request};
 use rustix::{
@@ -123,8 +130,9 @@ fn answer_one(broker: &Broker, connection: &FrameSocket, _slot: Slot) {
         Err(FrameError::Closed) => return,
         Err(error) => return log::warn("dropped a peer", &[("error", &log::chain(&error))]),
     };
-    let reply = broker.answer(request, descriptors, connection);
-    match connection.send(&reply, &[]) {
+    let answer = broker.answer(request, descriptors, connection);
+    let beside: Vec<_> = answer.descriptor.iter().map(AsFd::as_fd).collect();
+    match connection.send(&answer.reply, &beside) {
         // It went away meanwhile, which is how a PHP call is cancelled.
         Ok(()) | Err(FrameError::Closed) => {}
         Err(error) => log::warn("cannot send a reply", &[("error", &log::chain(&error))]),

@@ -17,7 +17,7 @@ use crate::{
     admission,
     audit_heads::{AuditHeads, AuditHeadsError},
     config::Config,
-    log,
+    crontabs, log,
     refusal::Refusal,
     registry::{Hosting, Registry},
     slots::{Full, Slots},
@@ -34,6 +34,21 @@ pub struct Broker {
     php_calls: Slots,
 }
 
+/// What a request is answered with.
+#[derive(Debug)]
+pub struct Answer {
+    /// The reply.
+    pub reply: Reply,
+    /// What goes beside it.
+    pub descriptor: Option<OwnedFd>,
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Answer {
+        Answer { reply, descriptor: None }
+    }
+}
+
 impl Broker {
     /// A broker with the state that was read at start.
     pub fn new(config: Config, registry: Registry, audit_heads: AuditHeads) -> Broker {
@@ -42,20 +57,23 @@ impl Broker {
     }
 
     /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
-    pub fn answer(&self, request: Request, descriptors: Vec<OwnedFd>, connection: &FrameSocket) -> Reply {
+    pub fn answer(&self, request: Request, descriptors: Vec<OwnedFd>, connection: &FrameSocket) -> Answer {
         let result = match request {
-            Request::RegisterHosting(r) => none(descriptors).and_then(|()| self.register_hosting(&r)),
-            Request::DropHosting { hosting } => none(descriptors).and_then(|()| self.drop_hosting(&hosting)),
-            Request::ListHostings => none(descriptors).map(|()| self.list_hostings()),
-            Request::StartPhp(call) => of_php(descriptors).and_then(|three| self.start_php(&call, three, connection)),
+            Request::RegisterHosting(r) => alone(none(descriptors).and_then(|()| self.register_hosting(&r))),
+            Request::DropHosting { hosting } => alone(none(descriptors).and_then(|()| self.drop_hosting(&hosting))),
+            Request::ListHostings => alone(none(descriptors).map(|()| self.list_hostings())),
+            Request::StartPhp(call) => {
+                alone(of_php(descriptors).and_then(|three| self.start_php(&call, three, connection)))
+            }
+            Request::ReadCrontab { hosting } => none(descriptors).and_then(|()| self.read_crontab(&hosting)),
             Request::RecordAuditHead { seq, hash } => {
-                none(descriptors).and_then(|()| self.record_audit_head(seq, &hash))
+                alone(none(descriptors).and_then(|()| self.record_audit_head(seq, &hash)))
             }
         };
         result.unwrap_or_else(|refusal| {
             let field = refusal.field.unwrap_or("-");
             log::info("refused a request", &[("field", field), ("message", &refusal.message)]);
-            Reply::from(refusal)
+            Answer::from(Reply::from(refusal))
         })
     }
 
@@ -121,6 +139,14 @@ impl Broker {
         Ok(Reply::PhpEnded { end })
     }
 
+    fn read_crontab(&self, hosting: &str) -> Result<Answer, Refusal> {
+        let hosting = self.registry().find(hosting).cloned().ok_or_else(Refusal::unknown_hosting)?;
+        let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
+        admission::readmit(&hosting, &self.config, &accounts)?;
+        let descriptor = crontabs::open(&self.config.crontabs, &hosting)?;
+        Ok(Answer { reply: Reply::Crontab, descriptor })
+    }
+
     fn record_audit_head(&self, seq: u64, hash: &str) -> Result<Reply, Refusal> {
         match self.audit_heads().record(seq, hash) {
             Ok(()) => Ok(Reply::Done),
@@ -137,6 +163,11 @@ impl Broker {
     fn audit_heads(&self) -> MutexGuard<'_, AuditHeads> {
         self.audit_heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// For verbs that answer without a descriptor.
+fn alone(reply: Result<Reply, Refusal>) -> Result<Answer, Refusal> {
+    reply.map(Answer::from)
 }
 
 /// For verbs that take no descriptors.

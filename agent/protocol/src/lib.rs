@@ -13,6 +13,7 @@ mod php_exit;
 pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use listener::FrameListener;
 pub use message::{
-    HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, RefusalCode, RegisteredHosting, Reply, Request,
+    CRONTAB_MAX_BYTES, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, RefusalCode, RegisteredHosting,
+    Reply, Request,
 };
 pub use php_exit::PHP_NOT_STARTED;

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The longest wall-clock time that a PHP call may ask for, in milliseconds.
 pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
 
+/// A crontab is read only up to this length; a longer one is refused.
+pub const CRONTAB_MAX_BYTES: u64 = 256 * 1024;
+
 /// What serve may ask of the broker; one per connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -23,6 +26,11 @@ pub enum Request {
     /// Runs one PHP call of a hosting. Answered by [`Reply::PhpEnded`] when it has ended; closing the connection
     /// kills it. Carries three descriptors: the call's request (read end), its reply (write end), its log (write end).
     StartPhp(PhpCall),
+    /// Opens the crontab of a hosting's system user for reading. Answered by [`Reply::Crontab`].
+    ReadCrontab {
+        /// The hosting's id.
+        hosting: String,
+    },
     /// Records the newest record of the audit chain where serve cannot rewrite it. Answered by [`Reply::Done`].
     RecordAuditHead {
         /// Number of the record; grows with every one.
@@ -72,6 +80,8 @@ pub enum Reply {
         /// Ordered by id.
         items: Vec<RegisteredHosting>,
     },
+    /// A crontab. Carries one descriptor, the open file, or none: there is no crontab.
+    Crontab,
     /// A PHP call ended; all its processes are gone.
     PhpEnded {
         /// How it ended.
@@ -151,6 +161,7 @@ mod tests {
     fn a_request_is_written_as_its_verb_and_its_fields() {
         check(Request::ListHostings, r#""list_hostings""#);
         check(Request::DropHosting { hosting: "h1".into() }, r#"{"drop_hosting":{"hosting":"h1"}}"#);
+        check(Request::ReadCrontab { hosting: "h1".into() }, r#"{"read_crontab":{"hosting":"h1"}}"#);
         check(
             Request::StartPhp(PhpCall { hosting: "h1".into(), docroot: "public".into(), deadline_ms: 5 }),
             r#"{"start_php":{"hosting":"h1","docroot":"public","deadline_ms":5}}"#,
@@ -162,6 +173,7 @@ mod tests {
         for json in [
             r#"{"drop_hosting":{"hosting":"h1","force":true}}"#,
             r#"{"run":{"command":"id"}}"#,
+            r#"{"read_crontab":{"hosting":"h1","user":"root"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":""}}"#,
             r#"{"record_audit_head":{"seq":-1,"hash":""}}"#,
             r#"{"drop_hosting":{"hosting":"h1"},"list_hostings":null}"#,
