@@ -12,7 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
-use latchkey_protocol::{FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request};
+use latchkey_protocol::{Asked, FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request};
 use rustix::process::{Pid, Signal};
 
 use crate::system_user::{SystemUser, until};
@@ -109,7 +109,7 @@ impl Node {
 
     pub(crate) fn ask(&self, request: &Request) -> Reply {
         let socket = self.connect();
-        socket.send(request, &[]).unwrap();
+        socket.send(&Asked::from(request.clone()), &[]).unwrap();
         socket.receive::<Reply>().unwrap().0
     }
 
@@ -144,7 +144,9 @@ impl Node {
         let (log_out, log_in) = std::io::pipe().unwrap();
         let socket = self.connect();
         let call = PhpCall { hosting: "h1".into(), docroot: docroot.into(), deadline_ms };
-        socket.send(&Request::StartPhp(call), &[request_out.as_fd(), reply_in.as_fd(), log_in.as_fd()]).unwrap();
+        socket
+            .send(&Asked::from(Request::StartPhp(call)), &[request_out.as_fd(), reply_in.as_fd(), log_in.as_fd()])
+            .unwrap();
         request_in.write_all(request.as_bytes()).unwrap();
         RunningCall { socket, reply: reply_out, log: log_out }
     }

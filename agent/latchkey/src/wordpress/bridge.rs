@@ -14,8 +14,10 @@ use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bridge_call::{self, Outcome};
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{self, Broker, BrokerError};
+use crate::counted::COUNTED;
 use crate::problem::{Code, Problem};
+use crate::request::spawn_blocking;
 use crate::store::wordpress_sessions::Site;
 
 /// How long a site may take for an ordinary action.
@@ -208,6 +210,20 @@ impl Bridge {
         plugins: Plugins,
         deadline: Duration,
     ) -> Result<R, BridgeError> {
+        let _in_use = COUNTED.php_in_use.enter();
+        let answer = self.exchange(site, action, args, plugins, deadline).await;
+        count(&answer);
+        answer
+    }
+
+    async fn exchange<A: Serialize + Sync, R: DeserializeOwned>(
+        &self,
+        site: &Site,
+        action: &str,
+        args: &A,
+        plugins: Plugins,
+        deadline: Duration,
+    ) -> Result<R, BridgeError> {
         let skip_plugins = plugins == Plugins::Skipped;
         let request = BridgeRequest { action, args, site: SiteOfRequest { url: &site.url }, skip_plugins };
         let request =
@@ -231,11 +247,12 @@ impl Bridge {
     async fn start(&self, call: PhpCall, request: Vec<u8>) -> Result<Outcome, BrokerError> {
         let broker = self.broker.clone();
         // A broker that hangs must hang no thread of the runtime.
-        let connected = tokio::task::spawn_blocking(move || broker.connect()).await;
+        let connected = spawn_blocking(move || broker.connect()).await;
         let connection = Arc::new(connected.map_err(|_| BrokerError::Unexpected)??);
         let on_drop = HangUp(connection.clone());
-        let running = tokio::task::spawn_blocking(move || bridge_call::run(&connection, call, &request));
+        let running = spawn_blocking(move || bridge_call::run(&connection, call, &request));
         let outcome = running.await.map_err(|_| BrokerError::Unexpected)?;
+        broker::count(&outcome);
         drop(on_drop);
         outcome
     }
@@ -258,6 +275,17 @@ impl Drop for HangUp {
         // The connection may be closed already.
         let _ = self.0.shutdown();
     }
+}
+
+fn count<R>(answer: &Result<R, BridgeError>) {
+    let counter = match answer {
+        Ok(_) => &COUNTED.php_answered,
+        Err(BridgeError::Site { .. }) => &COUNTED.php_site_errors,
+        Err(BridgeError::TimedOut) => &COUNTED.php_timed_out,
+        Err(BridgeError::NoAnswer { .. } | BridgeError::Malformed { .. }) => &COUNTED.php_no_answer,
+        Err(BridgeError::Broker(_)) => &COUNTED.php_not_started,
+    };
+    counter.count();
 }
 
 fn read_answer<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, BridgeError> {
