@@ -92,6 +92,9 @@ impl From<BridgeError> for Problem {
             BridgeError::Site { code, message } => match code.as_str() {
                 "invalid" => Self::new(Code::Invalid, message),
                 "not_found" => Self::new(Code::NotFound, message),
+                "conflict" => Self::new(Code::Conflict, message),
+                "quota" => Self::new(Code::Quota, message),
+                "unavailable" => Self::new(Code::Unavailable, message),
                 "database" => Self::new(Code::Unavailable, format!("the site's database does not work: {message}")),
                 "no_wordpress" => Self::new(Code::Unavailable, "there is no WordPress in the instance's docroot"),
                 _ => Self::new(Code::Unavailable, format!("WordPress on this site fails: {message}")),
