@@ -34,6 +34,9 @@ pub struct Config {
     /// Where cron keeps the crontabs of users.
     #[serde(default = "default_crontabs")]
     pub crontabs: PathBuf,
+    /// What PHP may reach besides the home and what every PHP needs.
+    #[serde(default)]
+    pub php_paths: PhpPaths,
     /// How many PHP calls may run at a time.
     #[serde(default = "default_calls")]
     pub php_calls: usize,
@@ -46,6 +49,21 @@ pub struct Config {
     /// The form of the log.
     #[serde(default)]
     pub log: log::Format,
+}
+
+/// Paths on the node that PHP of every hosting may reach, as far as their permissions allow it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhpPaths {
+    /// Files and directories to read.
+    #[serde(default)]
+    pub read: Vec<PathBuf>,
+    /// Files and directories to read and write.
+    #[serde(default)]
+    pub write: Vec<PathBuf>,
+    /// Programs to execute, or directories of such.
+    #[serde(default)]
+    pub execute: Vec<PathBuf>,
 }
 
 /// Why the configuration cannot be used.
@@ -90,7 +108,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let paths: [(&'static str, &[PathBuf]); 8] = [
+        let paths: [(&'static str, &[PathBuf]); 11] = [
             ("socket", std::slice::from_ref(&self.socket)),
             ("state_dir", std::slice::from_ref(&self.state_dir)),
             ("home_roots", &self.home_roots),
@@ -99,6 +117,9 @@ impl Config {
             ("php_binaries", &self.php_binaries),
             ("php_cache", self.php_cache.as_slice()),
             ("crontabs", std::slice::from_ref(&self.crontabs)),
+            ("php_paths.read", &self.php_paths.read),
+            ("php_paths.write", &self.php_paths.write),
+            ("php_paths.execute", &self.php_paths.execute),
         ];
         for (key, paths) in paths {
             if !paths.iter().all(|path| is_plain_absolute(path)) {
@@ -183,6 +204,8 @@ mod tests {
     fn an_unknown_key_root_as_lowest_uid_and_a_crooked_path_are_refused() {
         assert!(parse(&format!("{GOOD}\nshell = true")).is_err());
         assert!(parse(&GOOD.replace("= 1000", "= 0")).is_err());
+        assert!(parse(&format!("{GOOD}\nphp_paths.write = [\"/mnt/uploads\"]")).is_ok());
+        assert!(parse(&format!("{GOOD}\nphp_paths.write = [\"mnt/uploads\"]")).is_err());
         for path in ["home", "/home/", "/home/../etc", "/./home", "//home", "/"] {
             assert!(parse(&GOOD.replace("\"/home\"", &format!("{path:?}"))).is_err(), "{path}");
         }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_protocol::{FrameSocket, PhpEnd};
+use latchkey_protocol::{Confinement, FrameSocket, PhpEnd};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     io::Errno,
@@ -18,7 +18,7 @@ use rustix::{
     time::ClockId,
 };
 
-use crate::registry::Hosting;
+use crate::{config::PhpPaths, registry::Hosting};
 
 /// How long `latchkey-php` may take beyond the deadline, and to kill its namespace when it is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -32,6 +32,8 @@ pub struct PhpStart<'a> {
     pub bridge: &'a Path,
     /// Root's directory for compiled scripts.
     pub cache_root: Option<&'a Path>,
+    /// What PHP may reach besides.
+    pub more: &'a PhpPaths,
     /// The hosting.
     pub hosting: &'a Hosting,
     /// Relative to the hosting's home.
@@ -66,6 +68,12 @@ pub enum SpawnError {
     /// The program did not come as far as PHP.
     #[error("PHP was not started; the log of the call has the reason")]
     NotStarted,
+    /// The worker did not tell what confines a call.
+    #[error("the worker did not tell what confines a call; it said: {said}")]
+    Untold {
+        /// What it wrote to its log.
+        said: String,
+    },
     /// The program cannot be watched; it was killed.
     #[error("cannot {action}")]
     Watch {
@@ -83,12 +91,9 @@ pub fn run_php(
     descriptors: PhpDescriptors,
     connection: &FrameSocket,
 ) -> Result<PhpEnd, SpawnError> {
-    #[expect(clippy::disallowed_methods, reason = "the one spawner of the broker, with a cleared environment")]
-    let mut command = Command::new(start.worker);
+    let mut command = worker(start.worker);
     command
-        .env_clear()
         .args(arguments(start))
-        .current_dir("/")
         // The worker moves the reply to descriptor 3. Everything else here is close-on-exec, and it checks that.
         .stdin(Stdio::from(descriptors.request))
         .stdout(Stdio::from(descriptors.reply))
@@ -98,6 +103,21 @@ pub fn run_php(
     drop(command);
     let child = spawned.map_err(|source| SpawnError::Start { program: start.worker.to_owned(), source })?;
     Worker(child).watch(start.deadline, connection)
+}
+
+/// Asks the worker what the kernel has of what confines a call. Blocks for some milliseconds.
+pub fn ask_confinement(program: &Path) -> Result<Confinement, SpawnError> {
+    let started = worker(program).arg("--confinement").stdin(Stdio::null()).output();
+    let output = started.map_err(|source| SpawnError::Start { program: program.to_owned(), source })?;
+    let told = output.status.success().then(|| serde_json::from_slice(&output.stdout).ok()).flatten();
+    told.ok_or_else(|| SpawnError::Untold { said: String::from_utf8_lossy(&output.stderr).into_owned() })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one spawner of the broker, with a cleared environment")]
+fn worker(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().current_dir("/");
+    command
 }
 
 fn arguments(start: &PhpStart<'_>) -> Vec<std::ffi::OsString> {
@@ -122,6 +142,11 @@ fn arguments(start: &PhpStart<'_>) -> Vec<std::ffi::OsString> {
     }
     if let Some(root) = start.cache_root {
         path("--cache=", &root.join(hosting.uid.to_string()));
+    }
+    for (key, more) in
+        [("--read=", &start.more.read), ("--write=", &start.more.write), ("--execute=", &start.more.execute)]
+    {
+        more.iter().for_each(|value| path(key, value));
     }
     arguments
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use latchkey_protocol::{
-    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, RegisteredHosting, Reply, Request,
+    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, RegisteredHosting, Reply, Request, Urgency,
 };
 use rustix::fs::FileType;
 
@@ -21,7 +21,7 @@ use crate::{
     refusal::Refusal,
     registry::{Hosting, Registry},
     slots::{Full, Slots},
-    spawn::{PhpDescriptors, PhpStart, SpawnError, run_php},
+    spawn::{PhpDescriptors, PhpStart, SpawnError, ask_confinement, run_php},
     system_users::Accounts,
 };
 
@@ -66,13 +66,14 @@ impl Broker {
                 alone(of_php(descriptors).and_then(|three| self.start_php(&call, three, connection)))
             }
             Request::ReadCrontab { hosting } => none(descriptors).and_then(|()| self.read_crontab(&hosting)),
+            Request::DescribeConfinement => alone(none(descriptors).and_then(|()| self.describe_confinement())),
             Request::RecordAuditHead { seq, hash } => {
                 alone(none(descriptors).and_then(|()| self.record_audit_head(seq, &hash)))
             }
         };
         result.unwrap_or_else(|refusal| {
             let field = refusal.field.unwrap_or("-");
-            log::info("refused a request", &[("field", field), ("reason", &refusal.message)]);
+            log::info("refused a request", &[("field", field), ("message", &refusal.message)]);
             Answer::from(Reply::from(refusal))
         })
     }
@@ -120,7 +121,11 @@ impl Broker {
         }
         let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
         admission::readmit(&hosting, &self.config, &accounts)?;
-        let _slot = self.php_calls.take(&hosting.hosting).map_err(|full| match full {
+        let slot = match call.urgency {
+            Urgency::EndsAccess => self.php_calls.take(&hosting.hosting),
+            Urgency::Ordinary => self.php_calls.take_leaving_some(&hosting.hosting),
+        };
+        let _slot = slot.map_err(|full| match full {
             Full::Total => Refusal::busy("as many PHP calls as the broker allows are running"),
             Full::Name => Refusal::busy("as many PHP calls as one hosting may have are running"),
         })?;
@@ -128,6 +133,7 @@ impl Broker {
             worker: &self.config.php_worker,
             bridge: &self.config.bridge,
             cache_root: self.config.php_cache.as_deref(),
+            more: &self.config.php_paths,
             hosting: &hosting,
             docroot,
             deadline: Duration::from_millis(call.deadline_ms.into()),
@@ -136,7 +142,6 @@ impl Broker {
             SpawnError::NotStarted => Refusal::not_started(&error),
             _ => Refusal::internal(&error),
         })?;
-        log::info("a PHP call ended", &[("hosting", &hosting.hosting), ("end", &format!("{end:?}"))]);
         Ok(Reply::PhpEnded { end })
     }
 
@@ -146,6 +151,10 @@ impl Broker {
         admission::readmit(&hosting, &self.config, &accounts)?;
         let descriptor = crontabs::open(&self.config.crontabs, &hosting)?;
         Ok(Answer { reply: Reply::Crontab, descriptor })
+    }
+
+    fn describe_confinement(&self) -> Result<Reply, Refusal> {
+        ask_confinement(&self.config.php_worker).map(Reply::Confinement).map_err(|error| Refusal::internal(&error))
     }
 
     fn record_audit_head(&self, seq: u64, hash: &str) -> Result<Reply, Refusal> {

@@ -15,7 +15,7 @@ mod system_user;
 
 use std::{fs, os::unix::fs::symlink};
 
-use latchkey_protocol::{Asked, PhpEnd, RefusalCode, Reply, Request};
+use latchkey_protocol::{PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency};
 use node::{Node, check_refused};
 use rustix::process::Signal;
 use system_user::until;
@@ -23,9 +23,9 @@ use system_user::until;
 /// Starts processes that leave the session, ignore signals and keep the reply open, then sleeps itself.
 const FORKING: &str = "#!/bin/sh\ntrap '' TERM HUP INT\nfor i in 1 2 3; do setsid sh -c \"trap '' TERM HUP; sleep 300 & sleep 300\" & done\nsleep 300\n";
 
-/// A node whose hosting runs this program in place of PHP.
+/// A node whose hosting runs this program in place of PHP, and which may run others.
 fn node_with_program(script: &str, config: &str) -> Node {
-    let node = Node::start_with(config);
+    let node = Node::start_with(&format!("php_paths.execute = [\"/bin\", \"/usr/bin\"]\n{config}"));
     node.replace_php(script);
     let mut registration = node.registration();
     registration.php_binary = node.path("php").to_str().unwrap().into();
@@ -104,11 +104,31 @@ fn a_call_beyond_the_bounds_is_busy_and_one_after_them_runs() {
 }
 
 #[test]
+fn calls_that_end_access_run_while_the_others_fill_their_part() {
+    let node =
+        node_with_program("#!/bin/sh\nread x\n[ \"$x\" = sleep ] && sleep 300\nexit 0\n", "php_calls_per_hosting = 4");
+    let _ordinary: Vec<_> = (0..3).map(|_| node.start_php(60_000, "sleep\n")).collect();
+    until("the ordinary calls run", || node.user.processes().len() >= 6);
+    check_refused(&node.start_php(5000, "\n").answer(), RefusalCode::Busy, None);
+    let call = |urgency| PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 5000, urgency };
+    let (end, ..) = node.start_call(call(Urgency::EndsAccess), "\n").end();
+    assert_eq!(end, PhpEnd::Exited { code: 0 });
+    check_refused(&node.start_call(call(Urgency::Ordinary), "\n").answer(), RefusalCode::Busy, None);
+}
+
+#[test]
+fn what_confines_a_call_is_told() {
+    let node = Node::start();
+    let Reply::Confinement(told) = node.ask(&Request::DescribeConfinement) else { panic!() };
+    assert!(told.seccomp && told.landlock_abi.is_some(), "{told:?}");
+}
+
+#[test]
 fn a_second_frame_on_the_connection_ends_the_call() {
     let node = node_with_program(FORKING, "");
     let call = node.start_php(60_000, "");
     until("the processes run", || node.user.processes().len() >= 7);
-    call.socket.send(&Asked::from(Request::ListHostings), &[]).unwrap();
+    call.socket.send(&Request::ListHostings, &[]).unwrap();
     until("the processes are gone", || node.user.processes().is_empty());
 }
 
@@ -126,8 +146,9 @@ fn a_call_of_no_hosting_with_a_bad_docroot_deadline_or_descriptor_is_refused_bes
     let directory = fs::File::open("/").unwrap();
     let directory = std::os::fd::AsFd::as_fd(&directory);
     let socket = node.connect();
-    let call = latchkey_protocol::PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 1000 };
-    socket.send(&Asked::from(Request::StartPhp(call)), &[directory, directory, directory]).unwrap();
+    let urgency = latchkey_protocol::Urgency::Ordinary;
+    let call = latchkey_protocol::PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 1000, urgency };
+    socket.send(&Request::StartPhp(call), &[directory, directory, directory]).unwrap();
     check_refused(&socket.receive::<Reply>().unwrap().0, RefusalCode::Invalid, Some("descriptors"));
     assert_eq!(node.start_php_in("", 5000, "x").end().0, PhpEnd::Exited { code: 0 });
 }

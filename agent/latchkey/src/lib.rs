@@ -11,7 +11,6 @@ mod channels;
 mod cli;
 mod clock;
 mod config;
-mod counted;
 mod gateway;
 #[cfg(test)]
 mod golden;
@@ -22,7 +21,6 @@ mod operations;
 mod pki;
 mod problem;
 mod registry;
-mod request;
 mod room;
 mod run;
 mod serve;

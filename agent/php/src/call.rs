@@ -1,6 +1,10 @@
 //! What the broker asks for on the command line, parsed once.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::process::{Gid, Pid, Uid};
 
@@ -21,6 +25,17 @@ pub(crate) struct Call {
     pub(crate) bridge: PathBuf,
     /// Directory for compiled scripts, of this system user alone.
     pub(crate) cache: Option<PathBuf>,
+    pub(crate) more: MorePaths,
+    /// The highest Landlock ABI to use; absent: what the kernel has. For tests of what older kernels lack.
+    pub(crate) landlock_at_most: Option<i32>,
+}
+
+/// Absolute paths that the operator lets PHP reach besides what every site needs.
+#[derive(Debug, Default)]
+pub(crate) struct MorePaths {
+    pub(crate) read: Vec<PathBuf>,
+    pub(crate) write: Vec<PathBuf>,
+    pub(crate) execute: Vec<PathBuf>,
 }
 
 /// Why the command line is not a call.
@@ -39,7 +54,8 @@ pub(crate) enum CallError {
 }
 
 impl Call {
-    /// Parses `--key=value` arguments; every key but `php-ini` and `cache` must be there.
+    /// Parses `--key=value` arguments; every key but `php-ini`, `cache`, `landlock-at-most` and the
+    /// repeatable `read`, `write` and `execute` must be there.
     pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Call, CallError> {
         let mut options = Options::collect(arguments)?;
         let call = Call {
@@ -53,6 +69,12 @@ impl Call {
             php_ini: options.optional_path("php-ini")?,
             bridge: options.path("bridge")?,
             cache: options.optional_path("cache")?,
+            more: MorePaths {
+                read: options.paths("read")?,
+                write: options.paths("write")?,
+                execute: options.paths("execute")?,
+            },
+            landlock_at_most: options.optional_number("landlock-at-most")?,
         };
         if let Some((key, _)) = options.0.into_iter().next() {
             return Err(CallError::Unknown(key));
@@ -62,9 +84,19 @@ impl Call {
         }
         Ok(call)
     }
+
+    /// Every absolute path of it.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let one_each = [&self.home, &self.php, &self.bridge].into_iter().chain(&self.php_ini).chain(&self.cache);
+        let more = self.more.read.iter().chain(&self.more.write).chain(&self.more.execute);
+        one_each.chain(more).map(PathBuf::as_path)
+    }
 }
 
 struct Options(Vec<(String, OsString)>);
+
+/// The options that may be given more than once.
+const REPEATABLE: &[&str] = &["read", "write", "execute"];
 
 impl Options {
     fn collect(arguments: impl Iterator<Item = OsString>) -> Result<Options, CallError> {
@@ -75,7 +107,7 @@ impl Options {
                 .strip_prefix("--")
                 .and_then(|rest| rest.split_once('='))
                 .ok_or_else(|| CallError::Shape(argument.clone()))?;
-            if options.iter().any(|(known, _)| known == key) {
+            if !REPEATABLE.contains(&key) && options.iter().any(|(known, _)| known == key) {
                 return Err(CallError::Twice { key: key.to_owned() });
             }
             options.push((key.to_owned(), value.into()));
@@ -90,6 +122,15 @@ impl Options {
 
     fn number<T: std::str::FromStr>(&mut self, key: &'static str) -> Option<T> {
         self.take(key)?.to_str()?.parse().ok()
+    }
+
+    fn optional_number<T: std::str::FromStr>(&mut self, key: &'static str) -> Result<Option<T>, CallError> {
+        let Some(text) = self.take(key) else { return Ok(None) };
+        text.to_str().and_then(|text| text.parse().ok()).map(Some).ok_or(value(key))
+    }
+
+    fn paths(&mut self, key: &'static str) -> Result<Vec<PathBuf>, CallError> {
+        std::iter::from_fn(|| self.optional_path(key).transpose()).collect()
     }
 
     fn path(&mut self, key: &'static str) -> Result<PathBuf, CallError> {
@@ -138,6 +179,13 @@ mod tests {
         assert_eq!(call.deadline, Duration::from_secs(5));
         assert_eq!(call.docroot, PathBuf::from("public"));
         assert!(call.cache.is_none());
+    }
+
+    #[test]
+    fn paths_of_the_operator_may_be_several() {
+        let call = parse(&[GOOD, &["--read=/srv/a", "--execute=/opt/php", "--read=/srv/b"]].concat()).unwrap();
+        assert_eq!((call.more.read.len(), call.more.write.len(), call.more.execute.len()), (2, 0, 1));
+        assert!(matches!(parse(&[GOOD, &["--read=srv"]].concat()), Err(CallError::Value { key: "read" })));
     }
 
     #[test]

@@ -1,20 +1,24 @@
-//! What the child gives up before PHP starts: mounts, limits, privileges, and where it may begin to look at files.
+//! What is given up before PHP starts: mounts, limits, privileges, and where the child may begin to look at files.
 //!
-//! Order matters and is kept in `main.rs`: the mounts and the bounding set need root, files are opened as the user.
+//! Which files it may reach is in `paths.rs`, which system calls in `system_calls.rs`. Order matters and is kept in `main.rs`: the mounts and the bounding set need root, files are opened as the user.
 
-use std::{path::Path, time::Duration};
+use std::{ffi::CString, os::fd::OwnedFd, path::Path, time::Duration};
 
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags},
     io::Errno,
     mount::{MountFlags, MountPropagationFlags},
-    process::{Gid, Resource, Rlimit, Uid},
+    process::{DumpableBehavior, Gid, Resource, Rlimit, Uid},
     thread::{CapabilitySet, CapabilitySets},
 };
 
 use crate::call::Call;
 
 const MIB: u64 = 1024 * 1024;
+
+/// Room in the call's own `/tmp`: a plugin or a theme that is downloaded has to fit, and it is memory.
+const TMP_MAX_BYTES: u64 = 256 * MIB;
+const TMP_MAX_FILES: u32 = 20_000;
 
 /// Why the child could not be confined.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,11 @@ pub(crate) enum ConfineError {
     ForeignCache,
 }
 
+/// Keeps the memory of this process from other processes of its user and from core dumps, until PHP is executed.
+pub(crate) fn hide_memory() -> Result<(), ConfineError> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(system("hide the memory"))
+}
+
 /// Keeps mounts made here away from the node.
 pub(crate) fn make_mounts_private() -> Result<(), ConfineError> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
@@ -49,6 +58,20 @@ pub(crate) fn make_mounts_private() -> Result<(), ConfineError> {
 pub(crate) fn mount_own_proc() -> Result<(), ConfineError> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount(c"proc", c"/proc", c"proc", flags, None).map_err(system("mount /proc"))
+}
+
+/// Mounts a `/tmp` of the call's own: nothing of other sites is seen there, and nothing stays behind.
+///
+/// A call that needs something in the node's `/tmp` (a home on a test machine) keeps it.
+pub(crate) fn mount_own_tmp(call: &Call) -> Result<(), ConfineError> {
+    if call.paths().any(|path| path.starts_with("/tmp")) {
+        return Ok(());
+    }
+    let (uid, gid) = (call.uid, call.gid);
+    let options = format!("size={TMP_MAX_BYTES},nr_inodes={TMP_MAX_FILES},mode=700,uid={uid},gid={gid}");
+    let options = CString::new(options).map_err(|_nul| system("name the options of /tmp")(Errno::INVAL))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount(c"tmpfs", c"/tmp", c"tmpfs", flags, Some(options.as_c_str())).map_err(system("mount /tmp"))
 }
 
 /// Bounds what PHP can use up, whatever its own settings say.
@@ -76,6 +99,23 @@ pub(crate) fn limit_resources(deadline: Duration) -> Result<(), ConfineError> {
 
 /// Becomes the system user for good, and proves it.
 pub(crate) fn drop_privileges(uid: Uid, gid: Gid) -> Result<(), ConfineError> {
+    empty_bounding_set()?;
+    rustix::thread::set_no_new_privs(true).map_err(system("set no_new_privs"))?;
+    rustix::thread::set_thread_groups(&[]).map_err(system("drop supplementary groups"))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(system("change the group"))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(system("change the user"))?;
+    keep_capabilities(CapabilitySet::empty())?;
+    verify_dropped(uid, gid)
+}
+
+/// In the watching parent: keeps of root's rights only the one to kill what the site's user started.
+pub(crate) fn keep_only_killing() -> Result<(), ConfineError> {
+    empty_bounding_set()?;
+    rustix::thread::set_no_new_privs(true).map_err(system("set no_new_privs"))?;
+    keep_capabilities(CapabilitySet::KILL)
+}
+
+fn empty_bounding_set() -> Result<(), ConfineError> {
     for bit in 0..64 {
         match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)) {
             Ok(()) => {}
@@ -84,23 +124,18 @@ pub(crate) fn drop_privileges(uid: Uid, gid: Gid) -> Result<(), ConfineError> {
             Err(source) => return Err(system("empty the bounding set")(source)),
         }
     }
-    rustix::thread::set_no_new_privs(true).map_err(system("set no_new_privs"))?;
-    rustix::thread::set_thread_groups(&[]).map_err(system("drop supplementary groups"))?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(system("change the group"))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(system("change the user"))?;
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    rustix::thread::set_capabilities(None, none).map_err(system("drop capabilities"))?;
-    verify_dropped(uid, gid)
+    Ok(())
 }
 
-/// Enters the docroot as the system user, and sets the mode of new files.
+fn keep_capabilities(kept: CapabilitySet) -> Result<(), ConfineError> {
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(system("drop capabilities"))
+}
+
+/// Enters the docroot as the system user, sets the mode of new files, and returns the home that was found.
 ///
 /// The home is opened without following any link; beneath it links may point around but not out.
-pub(crate) fn enter_docroot(call: &Call) -> Result<(), ConfineError> {
+pub(crate) fn enter_docroot(call: &Call) -> Result<OwnedFd, ConfineError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let home = rustix::fs::openat2(rustix::fs::CWD, &call.home, flags, Mode::empty(), resolve)
@@ -111,11 +146,11 @@ pub(crate) fn enter_docroot(call: &Call) -> Result<(), ConfineError> {
     }
     let docroot = if call.docroot.as_os_str().is_empty() { Path::new(".") } else { &call.docroot };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let docroot = rustix::fs::openat2(&home, docroot, flags, Mode::empty(), resolve)
+    rustix::fs::openat2(&home, docroot, flags, Mode::empty(), resolve)
         .and_then(|docroot| rustix::process::fchdir(&docroot))
-        .map_err(|source| ConfineError::Enter { what: format!("the docroot {}", docroot.display()), source });
+        .map_err(|source| ConfineError::Enter { what: format!("the docroot {}", docroot.display()), source })?;
     rustix::process::umask(Mode::from_raw_mode(0o027));
-    docroot
+    Ok(home)
 }
 
 /// Makes the user's own directory for compiled scripts, beneath one that only root writes.

@@ -1,14 +1,19 @@
 //! `latchkey-php`: runs PHP with the bridge once, as a hosting's system user, in namespaces of its own.
 //!
 //! The broker starts it as root with exactly three descriptors: 0 the request, 1 the reply, 2 the log. It has one
-//! thread. The child is the first process of a PID namespace, so its death is the death of everything it started.
+//! thread. The child is the first process of a PID namespace, so its death is the death of everything it started. The
+//! parent watches it, with no right left but to kill it.
 //! How it ended is told in the exit code ([`latchkey_protocol::PhpEnd::exit_code`]); why it could not start, in the log.
+//!
+//! `latchkey-php --confinement` tells on standard output what the kernel has of what confines a call.
 
 mod call;
 mod confine;
 mod descriptors;
 mod execute;
+mod paths;
 mod process;
+mod system_calls;
 mod watch;
 
 use std::{convert::Infallible, error::Error, ffi::OsString, fmt, io::Write as _, os::fd::AsFd, process::ExitCode};
@@ -18,7 +23,9 @@ use latchkey_protocol::PHP_NOT_STARTED;
 use crate::{call::Call, process::Forked};
 
 fn main() -> ExitCode {
-    match run(std::env::args_os().skip(1)) {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let done = if arguments == ["--confinement"] { tell_confinement() } else { run(arguments.into_iter()) };
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // To the call's log; there is nobody else to tell when that is gone.
@@ -30,6 +37,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Result<u8, Box<dyn Error>> {
     process::close_strays()?;
+    confine::hide_memory()?;
     let call = Call::parse(arguments)?;
     let deadline = watch::Deadline::starting_now(call.deadline);
     let reply = descriptors::arrange()?;
@@ -53,6 +61,8 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<u8, Box<dyn Error>> 
         Forked::Parent { child } => {
             drop((reply, report));
             descriptors::let_go()?;
+            confine::keep_only_killing()?;
+            system_calls::allow_only_watching()?;
             Ok(watch::until_the_end(child, &deadline, &stop, &failure)?)
         }
     }
@@ -62,14 +72,26 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<u8, Box<dyn Error>> 
 fn become_php(call: &Call, parent: &impl AsFd) -> Result<Infallible, Box<dyn Error>> {
     process::die_with(parent)?;
     confine::mount_own_proc()?;
+    confine::mount_own_tmp(call)?;
     confine::limit_resources(call.deadline)?;
     confine::drop_privileges(call.uid, call.gid)?;
     // Changing the uid cleared it.
     process::die_with(parent)?;
-    confine::enter_docroot(call)?;
+    let home = confine::enter_docroot(call)?;
+    paths::restrict(call, &home)?;
     process::close_on_exec_from_4()?;
     process::unblock_signals()?;
+    system_calls::refuse_what_no_site_needs()?;
     Err(execute::php(call).into())
+}
+
+/// Confines this process as far as the kernel can, and says how far that is.
+fn tell_confinement() -> Result<u8, Box<dyn Error>> {
+    let landlock_abi = paths::restrict_to_nothing()?;
+    system_calls::refuse_what_no_site_needs()?;
+    let confinement = latchkey_protocol::Confinement { landlock_abi, seccomp: true };
+    serde_json::to_writer(std::io::stdout(), &confinement)?;
+    Ok(0)
 }
 
 /// An error with its causes, in one line.

@@ -10,25 +10,7 @@ pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
 /// A crontab is read only up to this length; a longer one is refused.
 pub const CRONTAB_MAX_BYTES: u64 = 256 * 1024;
 
-/// What serve sends to the broker: one per connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Asked {
-    /// The id of the request that this is part of, for the log: 1 to 64 of `a-z`, `0-9` and `-`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    /// What is asked.
-    pub request: Request,
-}
-
-impl From<Request> for Asked {
-    /// As part of no request.
-    fn from(request: Request) -> Self {
-        Self { request_id: None, request }
-    }
-}
-
-/// What serve may ask of the broker.
+/// What serve may ask of the broker; one per connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
@@ -49,6 +31,8 @@ pub enum Request {
         /// The hosting's id.
         hosting: String,
     },
+    /// Tells what the kernel has of what confines a PHP call. Answered by [`Reply::Confinement`].
+    DescribeConfinement,
     /// Records the newest record of the audit chain where serve cannot rewrite it. Answered by [`Reply::Done`].
     RecordAuditHead {
         /// Number of the record; grows with every one.
@@ -85,6 +69,18 @@ pub struct PhpCall {
     pub docroot: String,
     /// Wall-clock time until everything of the call is killed, 1 to [`PHP_DEADLINE_MAX_MS`] milliseconds.
     pub deadline_ms: u32,
+    /// What it is for.
+    pub urgency: Urgency,
+}
+
+/// What a PHP call is for, which decides how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// Anything but the other.
+    Ordinary,
+    /// It ends somebody's access. A part of the slots is kept for such calls.
+    EndsAccess,
 }
 
 /// What the broker answers.
@@ -105,6 +101,8 @@ pub enum Reply {
         /// How it ended.
         end: PhpEnd,
     },
+    /// What confines a PHP call.
+    Confinement(Confinement),
     /// Nothing was done.
     Refused {
         /// The kind of refusal.
@@ -115,6 +113,16 @@ pub enum Reply {
         /// A sentence that says what was expected.
         message: String,
     },
+}
+
+/// What the kernel has of what confines a PHP call, as a process that was confined like one found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confinement {
+    /// The ABI of Landlock in force, from 1; absent: there is none. What each lacks: `landlock(7)`.
+    pub landlock_abi: Option<i32>,
+    /// Whether system calls are filtered.
+    pub seccomp: bool,
 }
 
 /// A hosting as the broker holds it.
@@ -181,19 +189,14 @@ mod tests {
         check(Request::DropHosting { hosting: "h1".into() }, r#"{"drop_hosting":{"hosting":"h1"}}"#);
         check(Request::ReadCrontab { hosting: "h1".into() }, r#"{"read_crontab":{"hosting":"h1"}}"#);
         check(
-            Request::StartPhp(PhpCall { hosting: "h1".into(), docroot: "public".into(), deadline_ms: 5 }),
-            r#"{"start_php":{"hosting":"h1","docroot":"public","deadline_ms":5}}"#,
+            Request::StartPhp(PhpCall {
+                hosting: "h1".into(),
+                docroot: "public".into(),
+                deadline_ms: 5,
+                urgency: Urgency::EndsAccess,
+            }),
+            r#"{"start_php":{"hosting":"h1","docroot":"public","deadline_ms":5,"urgency":"ends_access"}}"#,
         );
-    }
-
-    #[test]
-    fn a_request_carries_the_id_of_what_it_is_part_of() {
-        let asked = Asked { request_id: Some("r1".into()), request: Request::ListHostings };
-        assert_eq!(serde_json::to_string(&asked).unwrap(), r#"{"request_id":"r1","request":"list_hostings"}"#);
-        let alone = serde_json::from_str::<Asked>(r#"{"request":"list_hostings"}"#).unwrap();
-        assert_eq!(alone, Asked::from(Request::ListHostings));
-        assert!(serde_json::from_str::<Asked>(r#"{"request":"list_hostings","uid":0}"#).is_err());
-        assert!(serde_json::from_str::<Asked>(r#""list_hostings""#).is_err());
     }
 
     #[test]
@@ -203,6 +206,8 @@ mod tests {
             r#"{"run":{"command":"id"}}"#,
             r#"{"read_crontab":{"hosting":"h1","user":"root"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":""}}"#,
+            r#"{"start_php":{"hosting":"h1","docroot":"","urgency":"ordinary"}}"#,
+            r#"{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"urgency":"most"}}"#,
             r#"{"record_audit_head":{"seq":-1,"hash":""}}"#,
             r#"{"drop_hosting":{"hosting":"h1"},"list_hostings":null}"#,
         ] {

@@ -12,7 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
-use latchkey_protocol::{Asked, FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request};
+use latchkey_protocol::{FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency};
 use rustix::process::{Pid, Signal};
 
 use crate::system_user::{SystemUser, until};
@@ -109,7 +109,7 @@ impl Node {
 
     pub(crate) fn ask(&self, request: &Request) -> Reply {
         let socket = self.connect();
-        socket.send(&Asked::from(request.clone()), &[]).unwrap();
+        socket.send(request, &[]).unwrap();
         socket.receive::<Reply>().unwrap().0
     }
 
@@ -139,14 +139,16 @@ impl Node {
     }
 
     pub(crate) fn start_php_in(&self, docroot: &str, deadline_ms: u32, request: &str) -> RunningCall {
+        let urgency = Urgency::Ordinary;
+        self.start_call(PhpCall { hosting: "h1".into(), docroot: docroot.into(), deadline_ms, urgency }, request)
+    }
+
+    pub(crate) fn start_call(&self, call: PhpCall, request: &str) -> RunningCall {
         let (request_out, mut request_in) = std::io::pipe().unwrap();
         let (reply_out, reply_in) = std::io::pipe().unwrap();
         let (log_out, log_in) = std::io::pipe().unwrap();
         let socket = self.connect();
-        let call = PhpCall { hosting: "h1".into(), docroot: docroot.into(), deadline_ms };
-        socket
-            .send(&Asked::from(Request::StartPhp(call)), &[request_out.as_fd(), reply_in.as_fd(), log_in.as_fd()])
-            .unwrap();
+        socket.send(&Request::StartPhp(call), &[request_out.as_fd(), reply_in.as_fd(), log_in.as_fd()]).unwrap();
         request_in.write_all(request.as_bytes()).unwrap();
         RunningCall { socket, reply: reply_out, log: log_out }
     }

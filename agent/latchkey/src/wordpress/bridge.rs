@@ -7,24 +7,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use latchkey_protocol::{PhpCall, PhpEnd, RefusalCode};
+use latchkey_protocol::{PhpCall, PhpEnd, RefusalCode, Urgency};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bridge_call::{self, Outcome};
-use crate::broker::{self, Broker, BrokerError};
-use crate::counted::COUNTED;
+use crate::broker::{Broker, BrokerError};
 use crate::problem::{Code, Problem};
-use crate::request::spawn_blocking;
 use crate::store::wordpress_sessions::Site;
 
 /// How long a site may take for an ordinary action.
 pub(crate) const USUAL_DEADLINE: Duration = Duration::from_secs(30);
 /// What the broker gets beyond the deadline of a call.
 const BROKER_PATIENCE: Duration = Duration::from_secs(5);
-/// Three quarters of the calls that the broker has room for by default, on the node and for one hosting.
+/// What the broker has room for by default, on the node and for one hosting, besides the calls that end access.
 const MOST_CALLS: usize = 12;
 const MOST_CALLS_OF_HOSTING: usize = 3;
 /// The broker runs a few calls of a hosting at a time; the next one waits for its turn, at most so long.
@@ -92,9 +90,6 @@ impl From<BridgeError> for Problem {
             BridgeError::Site { code, message } => match code.as_str() {
                 "invalid" => Self::new(Code::Invalid, message),
                 "not_found" => Self::new(Code::NotFound, message),
-                "conflict" => Self::new(Code::Conflict, message),
-                "quota" => Self::new(Code::Quota, message),
-                "unavailable" => Self::new(Code::Unavailable, message),
                 "database" => Self::new(Code::Unavailable, format!("the site's database does not work: {message}")),
                 "no_wordpress" => Self::new(Code::Unavailable, "there is no WordPress in the instance's docroot"),
                 _ => Self::new(Code::Unavailable, format!("WordPress on this site fails: {message}")),
@@ -135,8 +130,8 @@ struct SiteError {
 #[derive(Debug, Clone)]
 pub(crate) struct Bridge {
     broker: Broker,
-    /// Room for everything but the end of sessions, on the node and by hosting. The broker has room for more: sites that
-    /// hang, and those who make them, must not keep sessions from being ended.
+    /// Room for everything but the end of sessions, on the node and by hosting. The broker keeps more for that: sites that
+    /// hang, and those who make them, must not keep sessions from being ended. Here the others wait for their turn.
     room: Arc<Semaphore>,
     rooms: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
 }
@@ -191,7 +186,7 @@ impl Bridge {
         deadline: Duration,
     ) -> Result<R, BridgeError> {
         let _room = self.enter(&site.hosting).await?;
-        self.run(site, action, args, plugins, deadline).await
+        self.run(site, &encode(site, action, args, plugins)?, Urgency::Ordinary, deadline).await
     }
 
     /// Runs an action that ends access: without plugins, and with room of its own.
@@ -202,41 +197,22 @@ impl Bridge {
         args: &A,
         deadline: Duration,
     ) -> Result<R, BridgeError> {
-        self.run(site, action, args, Plugins::Skipped, deadline).await
+        self.run(site, &encode(site, action, args, Plugins::Skipped)?, Urgency::EndsAccess, deadline).await
     }
 
-    async fn run<A: Serialize + Sync, R: DeserializeOwned>(
+    async fn run<R: DeserializeOwned>(
         &self,
         site: &Site,
-        action: &str,
-        args: &A,
-        plugins: Plugins,
+        request: &[u8],
+        urgency: Urgency,
         deadline: Duration,
     ) -> Result<R, BridgeError> {
-        let _in_use = COUNTED.php_in_use.enter();
-        let answer = self.exchange(site, action, args, plugins, deadline).await;
-        count(&answer);
-        answer
-    }
-
-    async fn exchange<A: Serialize + Sync, R: DeserializeOwned>(
-        &self,
-        site: &Site,
-        action: &str,
-        args: &A,
-        plugins: Plugins,
-        deadline: Duration,
-    ) -> Result<R, BridgeError> {
-        let skip_plugins = plugins == Plugins::Skipped;
-        let request = BridgeRequest { action, args, site: SiteOfRequest { url: &site.url }, skip_plugins };
-        let request =
-            serde_json::to_vec(&request).map_err(|error| BridgeError::Malformed { what: error.to_string() })?;
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        let call = PhpCall { hosting: site.hosting.clone(), docroot: site.docroot.clone(), deadline_ms };
+        let call = PhpCall { hosting: site.hosting.clone(), docroot: site.docroot.clone(), deadline_ms, urgency };
         let mut turns = deadline.min(LONGEST_QUEUE).as_millis() / PAUSE.as_millis();
         loop {
             // The broker keeps the deadline; one that does not is given up on.
-            let started = tokio::time::timeout(deadline + BROKER_PATIENCE, self.start(call.clone(), request.clone()));
+            let started = tokio::time::timeout(deadline + BROKER_PATIENCE, self.start(call.clone(), request.to_vec()));
             match started.await.map_err(|_| BridgeError::TimedOut)? {
                 Err(BrokerError::Refused { code: RefusalCode::Busy, .. }) if turns > 0 => {
                     turns -= 1;
@@ -250,15 +226,20 @@ impl Bridge {
     async fn start(&self, call: PhpCall, request: Vec<u8>) -> Result<Outcome, BrokerError> {
         let broker = self.broker.clone();
         // A broker that hangs must hang no thread of the runtime.
-        let connected = spawn_blocking(move || broker.connect()).await;
+        let connected = tokio::task::spawn_blocking(move || broker.connect()).await;
         let connection = Arc::new(connected.map_err(|_| BrokerError::Unexpected)??);
         let on_drop = HangUp(connection.clone());
-        let running = spawn_blocking(move || bridge_call::run(&connection, call, &request));
+        let running = tokio::task::spawn_blocking(move || bridge_call::run(&connection, call, &request));
         let outcome = running.await.map_err(|_| BrokerError::Unexpected)?;
-        broker::count(&outcome);
         drop(on_drop);
         outcome
     }
+}
+
+fn encode<A: Serialize>(site: &Site, action: &str, args: &A, plugins: Plugins) -> Result<Vec<u8>, BridgeError> {
+    let skip_plugins = plugins == Plugins::Skipped;
+    let request = BridgeRequest { action, args, site: SiteOfRequest { url: &site.url }, skip_plugins };
+    serde_json::to_vec(&request).map_err(|error| BridgeError::Malformed { what: error.to_string() })
 }
 
 /// Whether a site's plugins and theme are loaded for an action.
@@ -278,17 +259,6 @@ impl Drop for HangUp {
         // The connection may be closed already.
         let _ = self.0.shutdown();
     }
-}
-
-fn count<R>(answer: &Result<R, BridgeError>) {
-    let counter = match answer {
-        Ok(_) => &COUNTED.php_answered,
-        Err(BridgeError::Site { .. }) => &COUNTED.php_site_errors,
-        Err(BridgeError::TimedOut) => &COUNTED.php_timed_out,
-        Err(BridgeError::NoAnswer { .. } | BridgeError::Malformed { .. }) => &COUNTED.php_no_answer,
-        Err(BridgeError::Broker(_)) => &COUNTED.php_not_started,
-    };
-    counter.count();
 }
 
 fn read_answer<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, BridgeError> {

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::broker::{BrokerError, asked};
+use crate::broker::BrokerError;
 
 /// A site says no more than this in one answer.
 const LONGEST_ANSWER: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub(crate) fn run(connection: &FrameSocket, call: PhpCall, request: &[u8]) -> Re
         rustix::io::ioctl_fionbio(ours, true).map_err(system)?;
     }
     let theirs = [request_read.as_fd(), reply_write.as_fd(), log_write.as_fd()];
-    connection.send(&asked(Request::StartPhp(call)), &theirs)?;
+    connection.send(&Request::StartPhp(call), &theirs)?;
     drop((request_read, reply_write, log_write));
     let mut streams = Streams {
         unsent: request,
@@ -50,7 +50,7 @@ pub(crate) fn run(connection: &FrameSocket, call: PhpCall, request: &[u8]) -> Re
     match reply {
         Reply::PhpEnded { end } => Ok(Outcome { line: first_line(streams.answer), log: streams.said, end }),
         Reply::Refused { code, field, message } => Err(BrokerError::Refused { code, field, message }),
-        Reply::Done | Reply::Hostings { .. } | Reply::Crontab => Err(BrokerError::Unexpected),
+        Reply::Done | Reply::Hostings { .. } | Reply::Crontab | Reply::Confinement(_) => Err(BrokerError::Unexpected),
     }
 }
 

@@ -16,7 +16,6 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Channel};
 use crate::clock::later;
-use crate::request;
 use crate::room::Room;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
@@ -141,7 +140,7 @@ pub(crate) async fn listen(serve: Arc<Serve>, listener: UnixListener) {
                 let serve = serve.clone();
                 tokio::spawn(async move {
                     let _place = place;
-                    request::under(&request::new_id(), converse(&serve, stream, uid)).await;
+                    converse(&serve, stream, uid).await;
                 });
             }
             Err(error) => {
@@ -350,7 +349,7 @@ async fn give_up(serve: &Arc<Serve>, opening: &Opening, reason: &str) {
 fn end_begun(serve: &Arc<Serve>, opening: &Opening) {
     serve.state.channels.take(&opening.session.mark);
     let (serve, channel) = (serve.clone(), Channel::Wordpress(opening.session.clone()));
-    request::spawn(async move { channels::close(&serve, vec![channel]).await });
+    tokio::spawn(async move { channels::close(&serve, vec![channel]).await });
 }
 
 /// Keeps on the share what was seen of its pinned user.
@@ -391,12 +390,7 @@ async fn note(serve: &Arc<Serve>, uid: u32, hand_over: Option<&HandOver>, outcom
             (note, Outcome::Denied)
         }
     };
-    let caller = Caller {
-        actor,
-        via: "redeemer".into(),
-        address: Some(format!("uid {uid}")),
-        request_id: request::current_id(),
-    };
+    let caller = Caller { actor, via: "redeemer".into(), address: Some(format!("uid {uid}")), request_id: None };
     serve.record(caller, note, outcome).await;
 }
 
