@@ -113,7 +113,7 @@ fn a_foreign_maintenance_file_is_left_alone_while_it_is_young(node: &Node) {
     let user = node.hosting(&site.hosting).unwrap().user;
     user.own(&file).unwrap();
     assert_eq!(owner.operate("updating", "maintenance.show", &json!({})).done(), json!({ "enabled": true }));
-    owner.operate("updating", "maintenance.set", &json!({ "enabled": false })).refused(400, "invalid");
+    owner.operate("updating", "maintenance.set", &json!({ "enabled": false })).refused(409, "conflict");
     assert!(file.exists());
     let past = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
     std::fs::File::options().append(true).open(&file).unwrap().set_modified(past).unwrap();

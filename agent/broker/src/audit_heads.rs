@@ -15,7 +15,7 @@ const FILE: &str = "audit-heads";
 #[derive(Debug)]
 pub struct AuditHeads {
     file: File,
-    newest: Option<u64>,
+    newest: Option<(u64, String)>,
 }
 
 /// Why a head was not recorded.
@@ -64,20 +64,24 @@ impl AuditHeads {
         let mut newest = None;
         for line in text.get(..complete).unwrap_or_default().lines() {
             match parse(line) {
-                Some(seq) if newest < Some(seq) => newest = Some(seq),
+                Some((seq, hash)) if newest.as_ref().is_none_or(|(newest, _)| *newest < seq) => {
+                    newest = Some((seq, hash.to_owned()));
+                }
                 _ => return Err(AuditHeadsError::Damaged { path }),
             }
         }
         Ok(AuditHeads { file, newest })
     }
 
-    /// Appends one head; durable when it returns.
+    /// Appends one head; durable when it returns. The newest one may be repeated, which adds nothing.
     pub fn record(&mut self, seq: u64, hash: &str) -> Result<(), AuditHeadsError> {
         if !is_sha256(hash) {
             return Err(AuditHeadsError::Hash);
         }
-        if let Some(newest) = self.newest.filter(|newest| seq <= *newest) {
-            return Err(AuditHeadsError::NotNewer { newest });
+        match &self.newest {
+            Some((newest, known)) if *newest == seq && known == hash => return Ok(()),
+            Some((newest, _)) if *newest >= seq => return Err(AuditHeadsError::NotNewer { newest: *newest }),
+            _ => {}
         }
         let length = self.file.metadata().map_err(AuditHeadsError::Append)?.len();
         let line = format!("{seq} {hash}\n");
@@ -87,14 +91,14 @@ impl AuditHeads {
             let _ = self.file.set_len(length);
             return Err(AuditHeadsError::Append(source));
         }
-        self.newest = Some(seq);
+        self.newest = Some((seq, hash.to_owned()));
         Ok(())
     }
 }
 
-fn parse(line: &str) -> Option<u64> {
+fn parse(line: &str) -> Option<(u64, &str)> {
     let (seq, hash) = line.split_once(' ')?;
-    if is_sha256(hash) { seq.parse().ok() } else { None }
+    if is_sha256(hash) { Some((seq.parse().ok()?, hash)) } else { None }
 }
 
 fn is_sha256(text: &str) -> bool {
@@ -114,6 +118,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut heads = AuditHeads::open(dir.path()).unwrap();
         heads.record(1, &hash('a')).unwrap();
+        heads.record(5, &hash('b')).unwrap();
         heads.record(5, &hash('b')).unwrap();
         assert!(matches!(heads.record(5, &hash('c')), Err(AuditHeadsError::NotNewer { newest: 5 })));
         let mut again = AuditHeads::open(dir.path()).unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_protocol::{FrameError, FrameListener, FrameSocket, Request};
+use latchkey_protocol::{Asked, FrameError, FrameListener, FrameSocket, Reply};
 use rustix::{
     fs::Mode,
     process::{Gid, Uid},
@@ -20,7 +20,7 @@ use crate::{
     refusal::Refusal,
     slots::{Slot, Slots},
     system_users::SystemUser,
-    verbs::Broker,
+    verbs::{Answer, Broker},
 };
 
 /// How long a peer may take to send its request, and to take its reply.
@@ -124,13 +124,22 @@ fn is_allowed(connection: &FrameSocket, serve_uid: u32) -> bool {
 
 /// One request, one reply. A malformed frame drops the peer without one.
 fn answer_one(broker: &Broker, connection: &FrameSocket, _slot: Slot) {
-    let received = connection.set_timeouts(Some(FRAME_TIMEOUT)).and_then(|()| connection.receive::<Request>());
-    let (request, descriptors) = match received {
+    let received = connection.set_timeouts(Some(FRAME_TIMEOUT)).and_then(|()| connection.receive::<Asked>());
+    let (asked, descriptors) = match received {
         Ok(received) => received,
         Err(FrameError::Closed) => return,
         Err(error) => return log::warn("dropped a peer", &[("error", &log::chain(&error))]),
     };
-    let answer = broker.answer(request, descriptors, connection);
+    let answer = match asked.request_id {
+        Some(id) if !is_request_id(&id) => {
+            Answer::from(Reply::from(Refusal::invalid("request_id", "expected 1 to 64 of a-z, 0-9 and -")))
+        }
+        id => {
+            // This thread answers one request only.
+            log::set_request(id);
+            broker.answer(asked.request, descriptors, connection)
+        }
+    };
     let beside: Vec<_> = answer.descriptor.iter().map(AsFd::as_fd).collect();
     match connection.send(&answer.reply, &beside) {
         // It went away meanwhile, which is how a PHP call is cancelled.
@@ -139,10 +148,15 @@ fn answer_one(broker: &Broker, connection: &FrameSocket, _slot: Slot) {
     }
 }
 
+fn is_request_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(plain)
+}
+
 fn refuse_busy(connection: &FrameSocket) {
     let refusal = Refusal::busy("as many connections as the broker allows are open");
     // Without blocking the loop: the queue of a fresh connection has room.
-    let _ = connection.send(&latchkey_protocol::Reply::from(refusal), &[]);
+    let _ = connection.send(&Reply::from(refusal), &[]);
 }
 
 fn remove_leftover(path: &Path) -> Result<(), ListenError> {

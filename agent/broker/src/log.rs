@@ -2,11 +2,15 @@
 //!
 //! A few lines instead of a logging library: each library here is code that runs as root.
 
-use std::{error::Error, fmt::Write as _, io::Write as _, sync::OnceLock};
+use std::{cell::RefCell, error::Error, fmt::Write as _, io::Write as _, sync::OnceLock};
 
 use serde::Deserialize;
 
 static FORMAT: OnceLock<Format> = OnceLock::new();
+
+thread_local! {
+    static REQUEST: RefCell<Option<String>> = const { RefCell::new(None) };
+}
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -22,6 +26,11 @@ pub enum Format {
 /// Sets the format; the first call counts.
 pub fn set_format(format: Format) {
     let _ = FORMAT.set(format);
+}
+
+/// Has every further line of this thread name the request that it is about.
+pub fn set_request(id: Option<String>) {
+    REQUEST.set(id);
 }
 
 /// Says something that an operator may want to know.
@@ -46,9 +55,12 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 fn write(level: &str, message: &str, fields: &[(&str, &str)]) {
+    let request = REQUEST.with_borrow(Clone::clone);
+    let request = request.as_deref().map(|id| ("request_id", id));
+    let fields: Vec<(&str, &str)> = fields.iter().copied().chain(request).collect();
     let line = match FORMAT.get().copied().unwrap_or_default() {
-        Format::Text => text(level, message, fields),
-        Format::Json => json(level, message, fields),
+        Format::Text => text(level, message, &fields),
+        Format::Json => json(level, message, &fields),
     };
     // A log that cannot be written is no reason to stop.
     let _ = std::io::stderr().write_all(line.as_bytes());

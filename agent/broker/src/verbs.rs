@@ -73,7 +73,7 @@ impl Broker {
         };
         result.unwrap_or_else(|refusal| {
             let field = refusal.field.unwrap_or("-");
-            log::info("refused a request", &[("field", field), ("message", &refusal.message)]);
+            log::info("refused a request", &[("field", field), ("reason", &refusal.message)]);
             Answer::from(Reply::from(refusal))
         })
     }
@@ -142,6 +142,7 @@ impl Broker {
             SpawnError::NotStarted => Refusal::not_started(&error),
             _ => Refusal::internal(&error),
         })?;
+        log::info("a PHP call ended", &[("hosting", &hosting.hosting), ("end", &format!("{end:?}"))]);
         Ok(Reply::PhpEnded { end })
     }
 

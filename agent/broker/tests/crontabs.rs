@@ -24,7 +24,7 @@ use std::{
     process::Command,
 };
 
-use latchkey_protocol::{CRONTAB_MAX_BYTES, FrameSocket, RefusalCode, Reply, Request};
+use latchkey_protocol::{Asked, CRONTAB_MAX_BYTES, FrameSocket, RefusalCode, Reply, Request};
 use node::{Node, check_refused};
 use system_user::SystemUser;
 
@@ -55,7 +55,7 @@ fn write_crontab(node: &Node, owner: &SystemUser, content: &[u8]) {
 
 fn ask(node: &Node, hosting: &str) -> (Reply, Vec<OwnedFd>) {
     let socket = node.connect();
-    socket.send(&Request::ReadCrontab { hosting: hosting.into() }, &[]).unwrap();
+    socket.send(&Asked::from(Request::ReadCrontab { hosting: hosting.into() }), &[]).unwrap();
     socket.receive().unwrap()
 }
 
@@ -96,7 +96,7 @@ fn an_unknown_hosting_and_descriptors_beside_the_request_are_refused() {
     check_refused(&reply, RefusalCode::NotFound, Some("hosting"));
     let (reader, _writer) = std::io::pipe().unwrap();
     let socket = node.connect();
-    socket.send(&Request::ReadCrontab { hosting: "h1".into() }, &[reader.as_fd()]).unwrap();
+    socket.send(&Asked::from(Request::ReadCrontab { hosting: "h1".into() }), &[reader.as_fd()]).unwrap();
     check_refused(&socket.receive::<Reply>().unwrap().0, RefusalCode::Invalid, Some("descriptors"));
     check_content(&node, TEXT);
 }

@@ -15,7 +15,7 @@ mod system_user;
 
 use std::{fs, os::unix::fs::symlink};
 
-use latchkey_protocol::{PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency};
+use latchkey_protocol::{Asked, PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency};
 use node::{Node, check_refused};
 use rustix::process::Signal;
 use system_user::until;
@@ -128,7 +128,7 @@ fn a_second_frame_on_the_connection_ends_the_call() {
     let node = node_with_program(FORKING, "");
     let call = node.start_php(60_000, "");
     until("the processes run", || node.user.processes().len() >= 7);
-    call.socket.send(&Request::ListHostings, &[]).unwrap();
+    call.socket.send(&Asked::from(Request::ListHostings), &[]).unwrap();
     until("the processes are gone", || node.user.processes().is_empty());
 }
 
@@ -148,7 +148,7 @@ fn a_call_of_no_hosting_with_a_bad_docroot_deadline_or_descriptor_is_refused_bes
     let socket = node.connect();
     let urgency = latchkey_protocol::Urgency::Ordinary;
     let call = latchkey_protocol::PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 1000, urgency };
-    socket.send(&Request::StartPhp(call), &[directory, directory, directory]).unwrap();
+    socket.send(&Asked::from(Request::StartPhp(call)), &[directory, directory, directory]).unwrap();
     check_refused(&socket.receive::<Reply>().unwrap().0, RefusalCode::Invalid, Some("descriptors"));
     assert_eq!(node.start_php_in("", 5000, "x").end().0, PhpEnd::Exited { code: 0 });
 }

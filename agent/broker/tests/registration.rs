@@ -20,7 +20,9 @@ use std::{
     time::Duration,
 };
 
-use latchkey_protocol::{FrameError, FrameListener, FrameSocket, HostingRegistration, RefusalCode, Reply, Request};
+use latchkey_protocol::{
+    Asked, FrameError, FrameListener, FrameSocket, HostingRegistration, RefusalCode, Reply, Request,
+};
 use node::{Node, check_refused};
 use rustix::process::{Gid, Signal, Uid};
 use system_user::{SystemUser, until};
@@ -162,7 +164,7 @@ fn only_serve_and_root_are_answered() {
             rustix::thread::set_thread_res_gid(Gid::from_raw(gid), Gid::from_raw(gid), Gid::from_raw(gid)).unwrap();
             rustix::thread::set_thread_res_uid(Uid::from_raw(uid), Uid::from_raw(uid), Uid::from_raw(uid)).unwrap();
             let socket = FrameSocket::connect(&path)?;
-            socket.send(&Request::ListHostings, &[])?;
+            socket.send(&Asked::from(Request::ListHostings), &[])?;
             socket.receive::<Reply>().map(|(reply, _)| reply)
         });
         asking.join().unwrap()
@@ -179,7 +181,7 @@ fn a_malformed_frame_drops_the_peer_and_nobody_else() {
     socket.send(&"run a shell", &[]).unwrap();
     assert!(matches!(socket.receive::<Reply>(), Err(FrameError::Closed)));
     let socket = node.connect();
-    socket.send(&serde_json::json!({"drop_hosting": {"hosting": "h1", "force": true}}), &[]).unwrap();
+    socket.send(&serde_json::json!({"request": {"drop_hosting": {"hosting": "h1", "force": true}}}), &[]).unwrap();
     assert!(matches!(socket.receive::<Reply>(), Err(FrameError::Closed)));
     node.register();
 }
@@ -189,7 +191,7 @@ fn descriptors_that_a_request_does_not_take_are_refused() {
     let node = Node::start();
     let socket = node.connect();
     let file = fs::File::open("/etc/passwd").unwrap();
-    socket.send(&Request::ListHostings, &[std::os::fd::AsFd::as_fd(&file)]).unwrap();
+    socket.send(&Asked::from(Request::ListHostings), &[std::os::fd::AsFd::as_fd(&file)]).unwrap();
     check_refused(&socket.receive::<Reply>().unwrap().0, RefusalCode::Invalid, Some("descriptors"));
 }
 
@@ -203,7 +205,7 @@ fn a_connection_beyond_the_bound_is_told_that_the_broker_is_busy() {
     drop((_first, _second));
     until("a connection is free again", || {
         let socket = node.connect();
-        socket.send(&Request::ListHostings, &[]).is_ok()
+        socket.send(&Asked::from(Request::ListHostings), &[]).is_ok()
             && matches!(socket.receive::<Reply>(), Ok((Reply::Hostings { .. }, _)))
     });
 }
@@ -214,13 +216,33 @@ fn audit_heads_grow_and_survive_kill_9() {
     let record = |node: &Node, seq: u64, hash: &str| node.ask(&Request::RecordAuditHead { seq, hash: hash.into() });
     let hash = "0123456789abcdef".repeat(4);
     assert_eq!(record(&node, 3, &hash), Reply::Done);
-    check_refused(&record(&node, 3, &hash), RefusalCode::Invalid, Some("seq"));
+    assert_eq!(record(&node, 3, &hash), Reply::Done, "repeating the newest is safe");
+    check_refused(&record(&node, 3, &"f".repeat(64)), RefusalCode::Invalid, Some("seq"));
     check_refused(&record(&node, 4, "xyz"), RefusalCode::Invalid, Some("hash"));
     node.stop_broker(Signal::KILL);
     node.run_broker();
     check_refused(&record(&node, 2, &hash), RefusalCode::Invalid, Some("seq"));
     assert_eq!(record(&node, 4, &hash), Reply::Done);
     assert_eq!(fs::read_to_string(node.path("state/audit-heads")).unwrap(), format!("3 {hash}\n4 {hash}\n"));
+}
+
+#[test]
+fn a_line_of_the_log_names_the_request_and_what_is_no_id_is_refused() {
+    let node = Node::start_with("log = \"json\"");
+    let ask = |id: &str| {
+        let socket = node.connect();
+        let request = Request::DropHosting { hosting: "none".into() };
+        socket.send(&Asked { request_id: Some(id.into()), request }, &[]).unwrap();
+        socket.receive::<Reply>().unwrap().0
+    };
+    check_refused(&ask("r-17"), RefusalCode::NotFound, Some("hosting"));
+    for bad in ["", "R", "a b", "a\n", &"a".repeat(65)] {
+        check_refused(&ask(bad), RefusalCode::Invalid, Some("request_id"));
+    }
+    let log = node.log_text();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refused = lines.iter().find(|line| line["reason"] == "no hosting with this id is registered");
+    assert_eq!(refused.unwrap()["request_id"], "r-17", "{log}");
 }
 
 #[test]
@@ -248,7 +270,7 @@ fn a_socket_that_was_handed_over_is_used() {
         .unwrap();
     let socket = node.connect();
     socket.set_timeouts(Some(Duration::from_secs(10))).unwrap();
-    socket.send(&Request::ListHostings, &[]).unwrap();
+    socket.send(&Asked::from(Request::ListHostings), &[]).unwrap();
     assert!(matches!(socket.receive::<Reply>().unwrap().0, Reply::Hostings { .. }));
     broker.kill().unwrap();
     broker.wait().unwrap();

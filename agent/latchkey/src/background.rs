@@ -15,11 +15,14 @@ use crate::problem::chain;
 use crate::serve::{Record, Serve};
 use crate::shares;
 use crate::store::access_rows;
+use crate::store::audit::Head;
 
 /// The clock may jump: no pause is longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// People hear of an end this long before it.
 const ANNOUNCED_BEFORE: Duration = Duration::from_secs(3 * 24 * 3600);
+const HEADS_TOGETHER: Duration = Duration::from_millis(200);
+const HEAD_OFFERED_AGAIN: Duration = Duration::from_secs(2);
 
 /// Ends what has died while the agent was down, before anything listens.
 pub(crate) async fn sweep_at_start(serve: &Arc<Serve>) {
@@ -119,18 +122,33 @@ pub(crate) fn write_records(serve: Arc<Serve>, mut records: mpsc::Receiver<Recor
     });
 }
 
-/// Gives each end of the audit's chain to the broker: there serve cannot rewrite it.
+/// Gives each end of the audit's chain to the broker, where serve cannot rewrite it; the one found at the start too.
 pub(crate) async fn hand_over_audit_heads(serve: Arc<Serve>) {
     let mut heads = serve.state.audit_heads();
-    while heads.changed().await.is_ok() {
-        let Some(head) = heads.borrow_and_update().clone() else { continue };
-        let broker = serve.broker.clone();
-        match tokio::task::spawn_blocking(move || broker.record_audit_head(head.seq, head.hash)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "the broker did not take the head of the audit"),
-            Err(error) => tracing::error!(%error, "the head of the audit was not handed over"),
+    loop {
+        let head = heads.borrow_and_update().clone();
+        let pause = match head {
+            Some(head) if head.seq != serve.state.recorded_head() => hand_over(&serve, head).await,
+            _ => Duration::ZERO,
+        };
+        // Heads that follow each other quickly are handed over together; one that was not taken is offered again.
+        tokio::time::sleep(pause).await;
+        if pause != HEAD_OFFERED_AGAIN && heads.changed().await.is_err() {
+            return;
         }
-        // Heads that follow each other quickly are handed over together.
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Answers with how long to wait before the next one.
+async fn hand_over(serve: &Arc<Serve>, head: Head) -> Duration {
+    let (broker, seq) = (serve.broker.clone(), head.seq);
+    match tokio::task::spawn_blocking(move || broker.record_audit_head(head.seq, head.hash)).await {
+        Ok(Ok(())) => {
+            serve.state.head_is_recorded(seq);
+            return HEADS_TOGETHER;
+        }
+        Ok(Err(error)) => tracing::warn!(error = %chain(&error), seq, "the broker did not take the head of the audit"),
+        Err(error) => tracing::error!(%error, "the head of the audit was not handed over"),
+    }
+    HEAD_OFFERED_AGAIN
 }

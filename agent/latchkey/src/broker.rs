@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use latchkey_protocol::{FrameError, FrameSocket, HostingRegistration, RefusalCode, RegisteredHosting, Reply, Request};
+use latchkey_protocol::{
+    Asked, FrameError, FrameSocket, HostingRegistration, RefusalCode, RegisteredHosting, Reply, Request,
+};
 
+use crate::counted::COUNTED;
 use crate::problem::{Code, Problem};
+use crate::request;
 
 /// Requests other than PHP calls are answered at once; a broker that is not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -71,7 +75,7 @@ impl Broker {
 
     /// Registers a hosting; answers with the ids that the broker found. Blocks.
     pub(crate) fn register(&self, hosting: HostingRegistration) -> Result<RegisteredHosting, BrokerError> {
-        match self.ask(&Request::RegisterHosting(hosting))? {
+        match self.ask(Request::RegisterHosting(hosting))? {
             Reply::Hostings { items } => items.into_iter().next().ok_or(BrokerError::Unexpected),
             _ => Err(BrokerError::Unexpected),
         }
@@ -79,7 +83,7 @@ impl Broker {
 
     /// Makes the broker forget a hosting. Blocks.
     pub(crate) fn drop_hosting(&self, hosting: String) -> Result<(), BrokerError> {
-        match self.ask(&Request::DropHosting { hosting }) {
+        match self.ask(Request::DropHosting { hosting }) {
             Ok(Reply::Done) | Err(BrokerError::Refused { code: RefusalCode::NotFound, .. }) => Ok(()),
             Ok(_) => Err(BrokerError::Unexpected),
             Err(error) => Err(error),
@@ -88,19 +92,39 @@ impl Broker {
 
     /// Gives the broker the newest end of the audit's chain, which serve cannot rewrite there. Blocks.
     pub(crate) fn record_audit_head(&self, seq: u64, hash: String) -> Result<(), BrokerError> {
-        match self.ask(&Request::RecordAuditHead { seq, hash })? {
+        match self.ask(Request::RecordAuditHead { seq, hash })? {
             Reply::Done => Ok(()),
             _ => Err(BrokerError::Unexpected),
         }
     }
 
-    fn ask(&self, request: &Request) -> Result<Reply, BrokerError> {
+    fn ask(&self, request: Request) -> Result<Reply, BrokerError> {
+        let replied = self.exchange(request);
+        count(&replied);
+        replied
+    }
+
+    fn exchange(&self, request: Request) -> Result<Reply, BrokerError> {
         let connection = self.connect()?;
         connection.set_timeouts(Some(PATIENCE))?;
-        connection.send(request, &[])?;
+        connection.send(&asked(request), &[])?;
         match connection.receive::<Reply>()?.0 {
             Reply::Refused { code, field, message } => Err(BrokerError::Refused { code, field, message }),
             reply => Ok(reply),
         }
+    }
+}
+
+/// The request as part of the one under way.
+pub(crate) fn asked(request: Request) -> Asked {
+    Asked { request_id: request::current_id(), request }
+}
+
+/// Counts what came of a request to the broker.
+pub(crate) fn count<T>(outcome: &Result<T, BrokerError>) {
+    match outcome {
+        Ok(_) => COUNTED.broker_done.count(),
+        Err(BrokerError::Refused { .. }) => COUNTED.broker_refused.count(),
+        Err(BrokerError::Unreachable(_) | BrokerError::Unexpected) => COUNTED.broker_unreachable.count(),
     }
 }

@@ -2,6 +2,7 @@
 
 use latchkey_access::{AccessTable, Actor};
 
+use crate::request;
 use crate::store::audit::{AuditRow, Outcome};
 
 /// The origin of a request.
@@ -59,9 +60,9 @@ impl Note {
 }
 
 impl Caller {
-    /// The agent itself.
+    /// The agent itself, by its own or in the course of a request.
     pub(crate) fn agent() -> Self {
-        Self { actor: Actor::Panel, via: "agent".into(), address: None, request_id: None }
+        Self { actor: Actor::Panel, via: "agent".into(), address: None, request_id: request::current_id() }
     }
 
     /// A row for the audit; its number is set when it is appended.

@@ -11,6 +11,7 @@ mod channels;
 mod cli;
 mod clock;
 mod config;
+mod counted;
 mod gateway;
 #[cfg(test)]
 mod golden;
@@ -21,6 +22,7 @@ mod operations;
 mod pki;
 mod problem;
 mod registry;
+mod request;
 mod room;
 mod run;
 mod serve;

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::counted::COUNTED;
 use crate::room::Room;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -117,6 +118,7 @@ pub(crate) async fn accept_tls<T: Clone + Send + Sync + 'static>(
             }
         };
         let Some(place) = room.enter(network_of(address.ip())) else {
+            COUNTED.connections_refused.count();
             tracing::debug!(%address, "a connection too many");
             continue;
         };

@@ -24,6 +24,8 @@ pub(crate) enum Code {
     TimedOut,
     /// More bytes than are taken.
     TooLarge,
+    /// The hosting has no room left.
+    Quota,
     /// Nothing on this hosting serves it.
     Unsupported,
     /// Something that is needed does not work at the moment.
@@ -46,6 +48,7 @@ impl Code {
             Self::Unsupported => 501,
             Self::Unavailable => 503,
             Self::TimedOut => 504,
+            Self::Quota => 507,
         }
     }
 }

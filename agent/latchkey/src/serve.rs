@@ -16,6 +16,7 @@ use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended};
 use crate::config::Config;
 use crate::problem::Problem;
+use crate::request::{self, spawn_blocking};
 use crate::shares::{self, InviteSettings, ShareView};
 use crate::state::{Change, State};
 use crate::store::StoreError;
@@ -61,9 +62,9 @@ impl Serve {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, Problem> + Send + 'static,
     ) -> Result<(T, Ended), Problem> {
         let serve = self.clone();
-        let carried_through = tokio::spawn(async move {
+        let carried_through = request::spawn(async move {
             let state = serve.clone();
-            let (outcome, dead) = tokio::task::spawn_blocking(move || state.state.change(&caller, work)).await?;
+            let (outcome, dead) = spawn_blocking(move || state.state.change(&caller, work)).await?;
             let ended = channels::close(&serve, dead).await;
             Ok::<_, JoinError>(outcome.map(|value| (value, ended)))
         });
@@ -78,7 +79,7 @@ impl Serve {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))
+        spawn_blocking(work).await.map_err(|error| Problem::internal(&error))
     }
 
     /// Writes rows that are no part of the access table.
@@ -87,7 +88,7 @@ impl Serve {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let serve = self.clone();
-        let written = tokio::task::spawn_blocking(move || serve.state.store.write(work)).await;
+        let written = spawn_blocking(move || serve.state.store.write(work)).await;
         written.unwrap_or_else(|_| Err(cut_off()))
     }
 
@@ -97,7 +98,7 @@ impl Serve {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let serve = self.clone();
-        let read = tokio::task::spawn_blocking(move || work(&serve.state.store.reader())).await;
+        let read = spawn_blocking(move || work(&serve.state.store.reader())).await;
         read.unwrap_or_else(|_| Err(cut_off()))
     }
 

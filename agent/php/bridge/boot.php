@@ -16,20 +16,26 @@ function seed_hook(string $hook, string $function, int $priority, int $arguments
 }
 
 /** Constants that keep WordPress from mailing, updating or repairing anything on its own. */
+const CONSTANTS = [
+    'FS_METHOD' => 'direct',
+    'DISABLE_WP_CRON' => true,
+    // Otherwise a fatal error prints HTML, enters the recovery mode and mails the owner.
+    'WP_DISABLE_FATAL_ERROR_HANDLER' => true,
+    'DONOTCACHEPAGE' => true,
+];
+
+/** Defines them before wp-config.php can: its own definition comes too late then, and PHP's warning of it is dropped. */
 function define_constants(): void
 {
-    $constants = [
-        'FS_METHOD' => 'direct',
-        'DISABLE_WP_CRON' => true,
-        // Otherwise a fatal error prints HTML, enters the recovery mode and mails the owner.
-        'WP_DISABLE_FATAL_ERROR_HANDLER' => true,
-        'DONOTCACHEPAGE' => true,
-    ];
-    foreach ($constants as $name => $value) {
+    foreach (CONSTANTS as $name => $value) {
         if (!defined($name)) {
             define($name, $value);
         }
     }
+    set_error_handler(static function (int $type, string $message): bool {
+        $names = implode('|', array_keys(CONSTANTS)) . '|WPMU_PLUGIN_DIR';
+        return preg_match("/^Constant ($names) already defined/", $message) === 1;
+    }, E_WARNING | E_NOTICE);
 }
 
 /** Hooks for every start: nothing may redirect, mail, serve from a page cache or stop for maintenance. */

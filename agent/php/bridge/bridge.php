@@ -23,6 +23,16 @@ final class ActionError extends \RuntimeException
         parent::__construct($message);
         $this->reason = $reason;
     }
+
+    /** After PHP failed at a file: whether the site has no room left, or anything else. */
+    public static function of_files(string $message): self
+    {
+        $cause = (string) (error_get_last()['message'] ?? '');
+        if (preg_match('/Disk quota exceeded|No space left on device/', $cause) === 1) {
+            return new self('quota', "$message There is no room left in the hosting.");
+        }
+        return new self('unavailable', $message);
+    }
 }
 
 /** The one reply; what comes after the first is dropped. */
@@ -43,7 +53,7 @@ final class Reply
 
     public static function error(string $code, string $message): void
     {
-        $message = substr(preg_replace('/\s+/', ' ', $message) ?? '', 0, 2000);
+        $message = substr(preg_replace('/\s+/', ' ', without_place($message)) ?? '', 0, 2000);
         self::write(['ok' => false, 'error' => ['code' => $code, 'message' => $message]]);
     }
 
@@ -61,6 +71,17 @@ final class Reply
         fclose(self::$channel);
         self::$channel = null;
     }
+}
+
+/** A message without the place of the site on the node: files are named from the docroot, and outside of it from the home. */
+function without_place(string $message): string
+{
+    foreach ([(string) getcwd() => '', (string) getenv('HOME') => '~/'] as $directory => $instead) {
+        if (strlen($directory) > 1) {
+            $message = str_replace("$directory/", $instead, $message);
+        }
+    }
+    return $message;
 }
 
 /** Replies for whoever ended the script without one. */

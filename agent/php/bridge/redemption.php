@@ -33,7 +33,11 @@ final class Agent implements Counterpart
         }
     }
 
-    /** Says something and returns the answer; null when there is none in time. */
+    public function is_reached(): bool
+    {
+        return $this->stream !== null;
+    }
+
     public function ask(array $message): ?array
     {
         $line = json_encode($message, JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE);

@@ -147,7 +147,19 @@ fn noise_of_a_plugin_stays_out_of_the_reply() {
 #[test]
 fn a_fatal_plugin_is_told_with_its_place_and_skipped_on_the_second_try() {
     let called = check_hostile("fatal", "fatal");
-    assert!(called.reply["error"]["message"].as_str().unwrap().contains("hostile.php:"), "{}", called.reply);
+    let message = called.reply["error"]["message"].as_str().unwrap();
+    assert!(message.contains("in wp-content/plugins/hostile.php:"), "{message}");
+    assert!(!message.contains(Site::shared().home.to_str().unwrap()), "{message}");
+}
+
+#[test]
+fn what_a_site_defines_itself_is_no_warning_at_each_call() {
+    let site = Site::shared();
+    assert!(std::fs::read_to_string(site.docroot.join("wp-config.php")).unwrap().contains("DISABLE_WP_CRON"));
+    for skip_plugins in [false, true] {
+        let called = call_at(&site, URL, skip_plugins, "indexing.show", json!({}));
+        assert_eq!((&called.reply["ok"], called.log.as_str()), (&json!(true), ""));
+    }
 }
 
 #[test]
@@ -256,7 +268,7 @@ fn maintenance_lasts_leaves_ways_in_and_never_removes_a_running_update() {
     // An update of WordPress itself.
     std::fs::write(&file, "<?php $upgrading = time();").unwrap();
     check(&site, "maintenance.show", json!({}), json!({"enabled": true}));
-    check_error(&call(&site, "maintenance.set", json!({"enabled": false})), "invalid");
+    check_error(&call(&site, "maintenance.set", json!({"enabled": false})), "conflict");
     let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
     check(&site, "maintenance.set", json!({"enabled": false}), json!({"enabled": false}));

@@ -10,150 +10,12 @@
 
 mod site;
 mod system_user;
+mod web;
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    os::unix::{
-        fs::PermissionsExt as _,
-        net::{UnixListener, UnixStream},
-    },
-    path::Path,
-    process::{Child, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs, sync::PoisonError};
 
 use serde_json::{Value, json};
-use site::Site;
-use system_user::until;
-
-const TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-const GATEWAY: &str = "https://127.0.0.1:8444";
-const MARK: &str = "0123456789abcdef0123456789abcdef";
-
-/// Counting sessions of one user goes on in one test at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// A web server that runs the redeemer for every request, as the site's user.
-struct Web {
-    server: Child,
-    port: u16,
-    agent: UnixListener,
-    dir: tempfile::TempDir,
-    site: Arc<Site>,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Web {
-    fn start() -> Web {
-        Web::start_at("public")
-    }
-
-    fn start_at(docroot: &str) -> Web {
-        let site = Site::shared();
-        let dir = tempfile::Builder::new().prefix("lk").tempdir_in("/dev/shm").unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let socket = dir.path().join("redeem.sock");
-        let agent = UnixListener::bind(&socket).unwrap();
-        fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
-        let redeemer = Path::new(env!("CARGO_MANIFEST_DIR")).join("bridge/sso.php");
-        let router = format!(
-            "<?php $_SERVER['LATCHKEY_INSTANCE'] = 'live'; $_SERVER['LATCHKEY_ABSPATH'] = '{}'; $_SERVER['LATCHKEY_SOCKET'] = '{}';\n\
-             $_SERVER['LATCHKEY_GATEWAY'] = '{GATEWAY}'; require '{}';",
-            site.home.join(docroot).display(),
-            socket.display(),
-            redeemer.display(),
-        );
-        fs::write(dir.path().join("router.php"), router).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = site.php();
-        command.args(["-S", &format!("127.0.0.1:{port}")]).arg(dir.path().join("router.php"));
-        let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        until("the web server answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Web { server, port, agent, dir, site }
-    }
-
-    fn request(&self, method: &str, headers: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} /.well-known/latchkey-sso HTTP/1.0\r\nHost: 127.0.0.1:8081\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-             Content-Length: {length}\r\n{headers}\r\n{body}"
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
-    }
-
-    /// Posts a token while the agent answers as told; returns the page and what the agent was told.
-    fn redeem(&self, answers: Vec<Value>) -> (Answer, Vec<Value>) {
-        let listener = self.agent.try_clone().unwrap();
-        let agent = std::thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            serve_agent(stream, answers)
-        });
-        let answer = self.request("POST", &format!("Origin: {GATEWAY}\r\n"), &format!("token={TOKEN}"));
-        (answer, agent.join().unwrap())
-    }
-
-    fn session_count(&self) -> String {
-        self.site.wordpress("echo '|', count(WP_Session_Tokens::get_instance(2)->get_all());")
-    }
-
-    /// Nobody may have spoken to the agent.
-    fn check_not_presented(&self, answer: &Answer, status: u16) {
-        self.agent.set_nonblocking(true).unwrap();
-        assert!(self.agent.accept().is_err(), "the token was presented");
-        self.agent.set_nonblocking(false).unwrap();
-        check_page(answer, status);
-    }
-}
-
-impl Drop for Web {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn serve_agent(stream: UnixStream, answers: Vec<Value>) -> Vec<Value> {
-    let mut lines = BufReader::new(stream.try_clone().unwrap());
-    let mut stream = stream;
-    let mut heard = Vec::new();
-    for answer in answers {
-        let mut line = String::new();
-        if lines.read_line(&mut line).unwrap() == 0 {
-            break;
-        }
-        heard.push(serde_json::from_str(&line).unwrap());
-        writeln!(stream, "{answer}").unwrap();
-    }
-    heard
-}
-
-fn granted(id: u32, login: &str) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    json!({"ok": true, "user": {"id": id, "login": login}, "mark": MARK, "expires_at": now + 600})
-}
-
-#[track_caller]
-fn check_page(answer: &Answer, status: u16) {
-    assert_eq!(answer.status, status, "{}", answer.head);
-    assert!(!answer.head.to_lowercase().contains("set-cookie"), "{}", answer.head);
-    assert!(answer.body.starts_with("<!doctype html>") && answer.body.contains(GATEWAY), "{}", answer.body);
-    assert!(!answer.body.contains(TOKEN) && !answer.head.contains(TOKEN));
-}
+use web::{MARK, ONE_AT_A_TIME, TOKEN, Web, check_page, granted};
 
 #[test]
 fn a_token_becomes_a_marked_session_that_ends_with_the_share() {
@@ -246,6 +108,6 @@ fn only_a_post_from_the_gateway_with_a_whole_token_is_presented() {
 #[test]
 fn an_agent_that_is_away_is_told_as_such() {
     let web = Web::start();
-    fs::remove_file(web.dir.path().join("redeem.sock")).unwrap();
+    fs::remove_file(&web.socket).unwrap();
     check_page(&web.request("POST", "", &format!("token={TOKEN}")), 403);
 }

@@ -1,6 +1,6 @@
 //! Frames between the processes of the agent: what they say and how they travel.
 //!
-//! One connection carries one [`Request`] and one [`Reply`]. A frame is one message of a `SOCK_SEQPACKET` Unix
+//! One connection carries one [`Request`], with the id of what it is part of, and one [`Reply`]. A frame is one message of a `SOCK_SEQPACKET` Unix
 //! socket: JSON of at most [`FRAME_MAX_BYTES`] with at most [`DESCRIPTORS_MAX`] descriptors beside it. Whatever is
 //! malformed is an error after which the peer has to be dropped. What a request may do is decided in the broker,
 //! not here.
@@ -13,7 +13,7 @@ mod php_exit;
 pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use listener::FrameListener;
 pub use message::{
-    CRONTAB_MAX_BYTES, Confinement, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, RefusalCode,
+    Asked, CRONTAB_MAX_BYTES, Confinement, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, RefusalCode,
     RegisteredHosting, Reply, Request, Urgency,
 };
 pub use php_exit::PHP_NOT_STARTED;

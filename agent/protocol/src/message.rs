@@ -10,7 +10,25 @@ pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
 /// A crontab is read only up to this length; a longer one is refused.
 pub const CRONTAB_MAX_BYTES: u64 = 256 * 1024;
 
-/// What serve may ask of the broker; one per connection.
+/// What serve sends to the broker: one per connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// The id of the request that this is part of, for the log: 1 to 64 of `a-z`, `0-9` and `-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What is asked.
+    pub request: Request,
+}
+
+impl From<Request> for Asked {
+    /// As part of no request.
+    fn from(request: Request) -> Self {
+        Self { request_id: None, request }
+    }
+}
+
+/// What serve may ask of the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
@@ -197,6 +215,16 @@ mod tests {
             }),
             r#"{"start_php":{"hosting":"h1","docroot":"public","deadline_ms":5,"urgency":"ends_access"}}"#,
         );
+    }
+
+    #[test]
+    fn a_request_carries_the_id_of_what_it_is_part_of() {
+        let asked = Asked { request_id: Some("r1".into()), request: Request::ListHostings };
+        assert_eq!(serde_json::to_string(&asked).unwrap(), r#"{"request_id":"r1","request":"list_hostings"}"#);
+        let alone = serde_json::from_str::<Asked>(r#"{"request":"list_hostings"}"#).unwrap();
+        assert_eq!(alone, Asked::from(Request::ListHostings));
+        assert!(serde_json::from_str::<Asked>(r#"{"request":"list_hostings","uid":0}"#).is_err());
+        assert!(serde_json::from_str::<Asked>(r#""list_hostings""#).is_err());
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::{
     sync::OnceLock,
 };
 
-use latchkey_protocol::{FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency};
+use latchkey_protocol::{
+    Asked, FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency,
+};
 use rustix::process::{Pid, Signal};
 
 use crate::system_user::{SystemUser, until};
@@ -109,7 +111,7 @@ impl Node {
 
     pub(crate) fn ask(&self, request: &Request) -> Reply {
         let socket = self.connect();
-        socket.send(request, &[]).unwrap();
+        socket.send(&Asked::from(request.clone()), &[]).unwrap();
         socket.receive::<Reply>().unwrap().0
     }
 
@@ -148,7 +150,9 @@ impl Node {
         let (reply_out, reply_in) = std::io::pipe().unwrap();
         let (log_out, log_in) = std::io::pipe().unwrap();
         let socket = self.connect();
-        socket.send(&Request::StartPhp(call), &[request_out.as_fd(), reply_in.as_fd(), log_in.as_fd()]).unwrap();
+        socket
+            .send(&Asked::from(Request::StartPhp(call)), &[request_out.as_fd(), reply_in.as_fd(), log_in.as_fd()])
+            .unwrap();
         request_in.write_all(request.as_bytes()).unwrap();
         RunningCall { socket, reply: reply_out, log: log_out }
     }

@@ -1,8 +1,7 @@
 //! The two listeners of the API, and the way of a request: who asks, for whom, once, carried out, noted if refused.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -23,11 +22,12 @@ use super::reply::{Reply, problem_response};
 use super::routes::{Needs, ROUTES, Route};
 use crate::caller::{Caller, Note};
 use crate::config::Scope;
+use crate::counted::COUNTED;
 use crate::net::{accept_tls, serve_http};
 use crate::problem::{Code, Problem};
+use crate::request;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
-use crate::token::random_hex;
 
 const LONGEST_BODY: usize = 1 << 20;
 const MOST_THROWN_AWAY: usize = 16 << 20;
@@ -70,7 +70,11 @@ fn router(serve: &Arc<Serve>) -> Router {
         let serve = serve.clone();
         let answer = move |params: RawPathParams, peer: axum::Extension<Arc<Peer>>, request: Request| {
             let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            answer(serve.clone(), route, params, peer.0, request)
+            let serve = serve.clone();
+            async move {
+                let id = request::new_id();
+                request::under(&id, answer(serve, route, params, peer.0, request, &id)).await
+            }
         };
         let filter = method_filter(route.method);
         match paths.iter_mut().find(|(path, _)| *path == route.path) {
@@ -88,13 +92,6 @@ fn router(serve: &Arc<Serve>) -> Router {
         .with_state(())
 }
 
-/// A name for a request that no other has: random for this run of the agent, then counted.
-fn new_request_id() -> String {
-    static RUN: LazyLock<String> = LazyLock::new(|| random_hex().unwrap_or_default());
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{}{:012x}", RUN.get(..16).unwrap_or_default(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
 fn method_filter(method: &str) -> MethodFilter {
     match method {
         "PUT" => MethodFilter::PUT,
@@ -106,7 +103,7 @@ fn method_filter(method: &str) -> MethodFilter {
 }
 
 fn unrouted(problem: &Problem) -> Response<Body> {
-    problem_response(problem, &new_request_id())
+    problem_response(problem, &request::new_id())
 }
 
 async fn answer(
@@ -115,14 +112,14 @@ async fn answer(
     params: HashMap<String, String>,
     peer: Arc<Peer>,
     request: Request,
+    request_id: &str,
 ) -> Response<Body> {
-    let request_id = new_request_id();
     let about = note_of(route, &params);
     let mut caller = Caller {
         actor: Actor::Nobody,
         via: peer.name.clone(),
         address: peer.address.clone(),
-        request_id: Some(request_id.clone()),
+        request_id: Some(request_id.to_owned()),
     };
     let outcome = match admit(&serve, route, &peer, &request) {
         Ok(actor) => {
@@ -131,17 +128,28 @@ async fn answer(
         }
         Err(problem) => Err(problem),
     };
+    count(&outcome);
     match outcome {
-        Ok(reply) => reply.into_response(&request_id),
+        Ok(reply) => reply.into_response(request_id),
         Err(problem) => {
             if problem.is_denial() {
                 let note = Note { rule: problem.rule.map(|rule| rule.to_string()), ..about };
                 let note = note.detail(problem.detail.clone());
                 serve.record(caller, note, Outcome::Denied).await;
             }
-            problem_response(&problem, &request_id)
+            problem_response(&problem, request_id)
         }
     }
+}
+
+fn count(outcome: &Result<Reply, Problem>) {
+    let counter = match outcome {
+        Ok(_) => &COUNTED.calls_allowed,
+        Err(problem) if problem.is_denial() => &COUNTED.calls_denied,
+        Err(problem) if problem.status >= 500 => &COUNTED.calls_failed,
+        Err(_) => &COUNTED.calls_invalid,
+    };
+    counter.count();
 }
 
 /// What a path is about, as far as it names things by ids that can be: anything else is not taken into the audit.

@@ -11,7 +11,9 @@ use serde::Serialize;
 
 use super::Channel;
 use crate::caller::{Caller, Note};
-use crate::clock::later;
+use crate::clock::{Stopwatch, later};
+use crate::counted::COUNTED;
+use crate::request;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
 use crate::store::wordpress_sessions::{self, BaselineOf, Residue, Site, WordpressSession};
@@ -87,7 +89,9 @@ pub(crate) async fn close(serve: &Arc<Serve>, dead: Vec<Channel>) -> Ended {
     if dead.is_empty() {
         return Ended::default();
     }
-    let closed = tokio::spawn(close_all(serve.clone(), dead)).await;
+    let stopwatch = Stopwatch::start();
+    let closed = request::spawn(close_all(serve.clone(), dead)).await;
+    COUNTED.ends.count(stopwatch.elapsed());
     closed.unwrap_or_else(|error| {
         tracing::error!(%error, "closing channels failed; what is left of them is tried again");
         Ended::default()
@@ -176,10 +180,10 @@ async fn close_wordpress(serve: &Arc<Serve>, sessions: Vec<WordpressSession>) ->
     for (site, sessions) in sites {
         for sessions in sessions.chunks(MOST_IN_ONE_CALL).map(<[_]>::to_vec) {
             let (serve, site) = (serve.clone(), site.clone());
-            running.spawn(async move {
+            running.spawn(request::carried(async move {
                 let ended = tokio::time::timeout(TIME_FOR_SITES, end_on_site(&serve, &site, &sessions)).await;
                 (sessions, ended)
-            });
+            }));
         }
     }
     while let Some(joined) = running.join_next().await {
@@ -306,7 +310,7 @@ impl End {
 /// way then may have written them back, or opened another one, and with that begun the next.
 fn look_again(serve: &Arc<Serve>, site: &Site, end: End) {
     let (serve, site) = (serve.clone(), site.clone());
-    tokio::spawn(async move {
+    request::spawn(async move {
         let mut pauses = LOOKED_AT_AGAIN.iter();
         for _ in 0..MOST_LOOKS {
             let Some(pause) = pauses.next() else { return };

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use self::answer::Answer;
 use crate::net::accept_tls;
 use crate::problem::{Code, Problem};
+use crate::request;
 use crate::serve::Serve;
 
 const LONGEST_BODY: usize = 16 << 10;
@@ -60,7 +61,13 @@ fn router(gateway: Gateway) -> Router {
         .fallback(async || answer::not_found())
         .method_not_allowed_fallback(async || answer::not_found().with_status(405))
         .layer(axum::middleware::from_fn(whole_body))
+        .layer(axum::middleware::from_fn(with_an_id))
         .with_state(gateway)
+}
+
+/// Gives each request its id.
+async fn with_an_id(request: Request, next: Next) -> Response {
+    request::under(&request::new_id(), next.run(request)).await
 }
 
 /// Waits for the body of a form, which is short, and not for long: whoever sends it bit by bit holds nothing up.

@@ -20,6 +20,7 @@ use crate::caller::{Caller, Note};
 use crate::channels::Channel;
 use crate::clock::later;
 use crate::problem::{Code, Problem};
+use crate::request;
 use crate::store::StoreError;
 use crate::store::audit::Outcome;
 use crate::store::gateway_rows::{self, GatewaySession};
@@ -59,7 +60,7 @@ impl SignedIn {
 
 /// Somebody at the gateway, for the audit.
 pub(super) fn caller(actor: Actor, address: &str) -> Caller {
-    Caller { actor, via: "gateway".into(), address: Some(address.to_owned()), request_id: random_hex().ok() }
+    Caller { actor, via: "gateway".into(), address: Some(address.to_owned()), request_id: request::current_id() }
 }
 
 /// A form without a session may come from this gateway, or from a client that is no browser and sends no origin.

@@ -19,6 +19,7 @@ use crate::channels::has_business_here;
 use crate::clock::later;
 use crate::mail::letters::SignIn;
 use crate::problem::Problem;
+use crate::request;
 use crate::shares::moment_in_words;
 use crate::store::gateway_rows;
 use crate::store::mail_queue::{self, NewLetter};
@@ -80,7 +81,7 @@ pub(super) async fn send(
         return Ok(Answer::page(&SignInPage { action: "/sign-in".into(), problem }).with_status(400));
     };
     // Apart from the answer, so that it takes as long for everybody.
-    tokio::spawn(async move {
+    request::spawn(async move {
         if let Err(problem) = send_link(&gateway, &email).await {
             tracing::warn!(detail = %problem.detail, "a sign-in link could not be sent");
         }

@@ -10,6 +10,7 @@ use lettre::{AsyncTransport, Message, Tokio1Executor};
 
 use crate::clock::{later, until};
 use crate::config::Mail;
+use crate::counted::COUNTED;
 use crate::problem::chain;
 use crate::serve::Serve;
 use crate::store::mail_queue::{self, QueuedLetter};
@@ -95,13 +96,18 @@ impl PostOffice {
     async fn send(&self, serve: &Arc<Serve>, letter: QueuedLetter) {
         let id = letter.id;
         let noted = match self.deliver(&letter).await {
-            Ok(()) => serve.write(move |connection| mail_queue::sent(connection, id)).await,
+            Ok(()) => {
+                COUNTED.mails_sent.count();
+                serve.write(move |connection| mail_queue::sent(connection, id)).await
+            }
             Err(error) => {
                 let error = chain(&error);
                 tracing::warn!(%error, kind = %letter.kind, attempts = letter.attempts + 1, "a letter was not sent");
                 if letter.attempts + 1 >= GIVE_UP_AFTER {
+                    COUNTED.mails_given_up.count();
                     serve.write(move |connection| mail_queue::failed(connection, id, &error)).await
                 } else {
+                    COUNTED.mails_postponed.count();
                     let next = later(serve.state.clock.now(), backoff(letter.attempts));
                     serve.write(move |connection| mail_queue::postpone(connection, id, next, &error)).await
                 }

@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -20,7 +21,8 @@ pub(crate) use change::Change;
 
 use crate::caller::{Caller, Note};
 use crate::channels::{Channel, Channels};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
+use crate::counted::COUNTED;
 use crate::problem::{Code, Problem};
 use crate::store::audit::{Head, Outcome};
 use crate::store::{Store, StoreError, access_rows, audit};
@@ -35,20 +37,22 @@ pub(crate) struct State {
     /// Grows with each change, for those who wait for one.
     changed: watch::Sender<u64>,
     audit_head: watch::Sender<Option<Head>>,
+    /// The newest row whose hash the broker is known to have.
+    recorded_head: AtomicU64,
 }
 
 impl State {
     /// Opens the state directory and loads the access table and the channels.
     pub(crate) fn open(state_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
         let store = Store::open(state_dir)?;
-        let (table, uids, channels) = {
+        let (table, uids, channels, head) = {
             let connection = store.reader();
             let table = access_rows::load(&connection)?;
             let mut uids = HashMap::new();
             for (id, uid) in access_rows::load_uids(&connection)? {
                 uids.insert(crate::store::parsed("hosting id", &id)?, uid);
             }
-            (table, uids, Channels::load(&connection, clock.now())?)
+            (table, uids, Channels::load(&connection, clock.now())?, audit::head(&connection)?)
         };
         Ok(Self {
             clock,
@@ -57,7 +61,8 @@ impl State {
             table: ArcSwap::from_pointee(table),
             uids: Mutex::new(uids),
             changed: watch::Sender::new(0),
-            audit_head: watch::Sender::new(None),
+            audit_head: watch::Sender::new(head),
+            recorded_head: AtomicU64::new(0),
         })
     }
 
@@ -81,6 +86,16 @@ impl State {
         self.audit_head.subscribe()
     }
 
+    /// The newest row of the audit whose hash the broker is known to have; 0 before it was told one.
+    pub(crate) fn recorded_head(&self) -> u64 {
+        self.recorded_head.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the broker has the hash of this row.
+    pub(crate) fn head_is_recorded(&self, seq: u64) {
+        self.recorded_head.store(seq, Ordering::Relaxed);
+    }
+
     /// Changes the state: all of it or nothing. Blocks.
     ///
     /// The answer holds the channels that the new table no longer allows; they are out of the registry, and whoever
@@ -91,6 +106,7 @@ impl State {
         caller: &Caller,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, Problem>,
     ) -> (Result<T, Problem>, Vec<Channel>) {
+        let stopwatch = Stopwatch::start();
         let connection = self.store.writer();
         let begun = begin(&connection);
         let transaction = match begun.map_err(StoreError::at("begin a change")) {
@@ -103,6 +119,7 @@ impl State {
         let refused = worked.is_err() && !change.state_failed(&worked);
         let now = change.now;
         let (table, uids, head, committed) = change.finish(worked.is_ok());
+        COUNTED.state_writes.count(stopwatch.elapsed());
         let outcome = match (worked, committed) {
             (Ok(value), Ok(())) => Ok(value),
             (Ok(_), Err(error)) => Err(Problem::from(error)),

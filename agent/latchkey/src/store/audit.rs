@@ -94,6 +94,16 @@ pub(crate) fn append(connection: &Connection, mut row: AuditRow) -> Result<Head,
     Ok(Head { seq, hash: hex(&hash) })
 }
 
+/// The newest row, if there is one.
+pub(crate) fn head(connection: &Connection) -> Result<Option<Head>, StoreError> {
+    connection
+        .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| {
+            Ok(Head { seq: row.get(0)?, hash: hex(&row.get::<_, Vec<u8>>(1)?) })
+        })
+        .optional()
+        .map_err(StoreError::at("read the head of the audit"))
+}
+
 fn link(previous: &[u8], text: &str) -> [u8; 32] {
     Sha256::new_with_prefix(previous).chain_update(text).finalize().into()
 }

@@ -85,6 +85,13 @@ pub(crate) fn next_at(connection: &Connection) -> Result<Option<Timestamp>, Stor
         .map_err(StoreError::at("read the mail queue"))
 }
 
+/// How many letters wait to be sent.
+pub(crate) fn count_queued(connection: &Connection) -> Result<u64, StoreError> {
+    connection
+        .query_row("SELECT count(*) FROM mail_queue WHERE state = 'queued'", [], |row| row.get(0))
+        .map_err(StoreError::at("read the mail queue"))
+}
+
 /// Notes that a letter was sent, and removes its texts.
 pub(crate) fn sent(connection: &Connection, id: i64) -> Result<(), StoreError> {
     finish(connection, id, "sent", None)

@@ -14,8 +14,10 @@ use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bridge_call::{self, Outcome};
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{self, Broker, BrokerError};
+use crate::counted::COUNTED;
 use crate::problem::{Code, Problem};
+use crate::request::spawn_blocking;
 use crate::store::wordpress_sessions::Site;
 
 /// How long a site may take for an ordinary action.
@@ -90,6 +92,9 @@ impl From<BridgeError> for Problem {
             BridgeError::Site { code, message } => match code.as_str() {
                 "invalid" => Self::new(Code::Invalid, message),
                 "not_found" => Self::new(Code::NotFound, message),
+                "conflict" => Self::new(Code::Conflict, message),
+                "quota" => Self::new(Code::Quota, message),
+                "unavailable" => Self::new(Code::Unavailable, message),
                 "database" => Self::new(Code::Unavailable, format!("the site's database does not work: {message}")),
                 "no_wordpress" => Self::new(Code::Unavailable, "there is no WordPress in the instance's docroot"),
                 _ => Self::new(Code::Unavailable, format!("WordPress on this site fails: {message}")),
@@ -207,6 +212,19 @@ impl Bridge {
         urgency: Urgency,
         deadline: Duration,
     ) -> Result<R, BridgeError> {
+        let _in_use = COUNTED.php_in_use.enter();
+        let answer = self.exchange(site, request, urgency, deadline).await;
+        count(&answer);
+        answer
+    }
+
+    async fn exchange<R: DeserializeOwned>(
+        &self,
+        site: &Site,
+        request: &[u8],
+        urgency: Urgency,
+        deadline: Duration,
+    ) -> Result<R, BridgeError> {
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         let call = PhpCall { hosting: site.hosting.clone(), docroot: site.docroot.clone(), deadline_ms, urgency };
         let mut turns = deadline.min(LONGEST_QUEUE).as_millis() / PAUSE.as_millis();
@@ -226,11 +244,12 @@ impl Bridge {
     async fn start(&self, call: PhpCall, request: Vec<u8>) -> Result<Outcome, BrokerError> {
         let broker = self.broker.clone();
         // A broker that hangs must hang no thread of the runtime.
-        let connected = tokio::task::spawn_blocking(move || broker.connect()).await;
+        let connected = spawn_blocking(move || broker.connect()).await;
         let connection = Arc::new(connected.map_err(|_| BrokerError::Unexpected)??);
         let on_drop = HangUp(connection.clone());
-        let running = tokio::task::spawn_blocking(move || bridge_call::run(&connection, call, &request));
+        let running = spawn_blocking(move || bridge_call::run(&connection, call, &request));
         let outcome = running.await.map_err(|_| BrokerError::Unexpected)?;
+        broker::count(&outcome);
         drop(on_drop);
         outcome
     }
@@ -259,6 +278,17 @@ impl Drop for HangUp {
         // The connection may be closed already.
         let _ = self.0.shutdown();
     }
+}
+
+fn count<R>(answer: &Result<R, BridgeError>) {
+    let counter = match answer {
+        Ok(_) => &COUNTED.php_answered,
+        Err(BridgeError::Site { .. }) => &COUNTED.php_site_errors,
+        Err(BridgeError::TimedOut) => &COUNTED.php_timed_out,
+        Err(BridgeError::NoAnswer { .. } | BridgeError::Malformed { .. }) => &COUNTED.php_no_answer,
+        Err(BridgeError::Broker(_)) => &COUNTED.php_not_started,
+    };
+    counter.count();
 }
 
 fn read_answer<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, BridgeError> {

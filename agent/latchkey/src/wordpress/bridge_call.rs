@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, asked};
 
 /// A site says no more than this in one answer.
 const LONGEST_ANSWER: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub(crate) fn run(connection: &FrameSocket, call: PhpCall, request: &[u8]) -> Re
         rustix::io::ioctl_fionbio(ours, true).map_err(system)?;
     }
     let theirs = [request_read.as_fd(), reply_write.as_fd(), log_write.as_fd()];
-    connection.send(&Request::StartPhp(call), &theirs)?;
+    connection.send(&asked(Request::StartPhp(call)), &theirs)?;
     drop((request_read, reply_write, log_write));
     let mut streams = Streams {
         unsent: request,

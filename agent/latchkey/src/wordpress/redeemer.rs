@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Channel};
 use crate::clock::later;
+use crate::request;
 use crate::room::Room;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
@@ -140,7 +141,7 @@ pub(crate) async fn listen(serve: Arc<Serve>, listener: UnixListener) {
                 let serve = serve.clone();
                 tokio::spawn(async move {
                     let _place = place;
-                    converse(&serve, stream, uid).await;
+                    request::under(&request::new_id(), converse(&serve, stream, uid)).await;
                 });
             }
             Err(error) => {
@@ -349,7 +350,7 @@ async fn give_up(serve: &Arc<Serve>, opening: &Opening, reason: &str) {
 fn end_begun(serve: &Arc<Serve>, opening: &Opening) {
     serve.state.channels.take(&opening.session.mark);
     let (serve, channel) = (serve.clone(), Channel::Wordpress(opening.session.clone()));
-    tokio::spawn(async move { channels::close(&serve, vec![channel]).await });
+    request::spawn(async move { channels::close(&serve, vec![channel]).await });
 }
 
 /// Keeps on the share what was seen of its pinned user.
@@ -390,7 +391,12 @@ async fn note(serve: &Arc<Serve>, uid: u32, hand_over: Option<&HandOver>, outcom
             (note, Outcome::Denied)
         }
     };
-    let caller = Caller { actor, via: "redeemer".into(), address: Some(format!("uid {uid}")), request_id: None };
+    let caller = Caller {
+        actor,
+        via: "redeemer".into(),
+        address: Some(format!("uid {uid}")),
+        request_id: request::current_id(),
+    };
     serve.record(caller, note, outcome).await;
 }
 

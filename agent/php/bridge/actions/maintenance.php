@@ -42,7 +42,7 @@ $is_ours = static function (): bool {
 
 $refuse_foreign = static function () use ($is_there, $is_ours): void {
     if ($is_there() && !$is_ours() && time() - (int) lstat(MAINTENANCE_FILE)['mtime'] < MAINTENANCE_FOREIGN_LIFE_S) {
-        throw new ActionError('invalid', 'WordPress or a plugin is being updated just now; try again in ten minutes.');
+        throw new ActionError('conflict', 'WordPress or a plugin is being updated just now; try again in ten minutes.');
     }
 };
 
@@ -50,7 +50,7 @@ $enable = static function (): void {
     $temporary = MAINTENANCE_FILE . '.' . bin2hex(random_bytes(8));
     $file = @fopen($temporary, 'xb');
     if ($file === false) {
-        throw new ActionError('invalid', 'The docroot cannot be written to.');
+        throw ActionError::of_files('The docroot cannot be written to.');
     }
     $written = fwrite($file, MAINTENANCE_CODE) === strlen(MAINTENANCE_CODE) && fflush($file);
     if (function_exists('fsync')) {
@@ -59,13 +59,13 @@ $enable = static function (): void {
     fclose($file);
     if (!$written || !@rename($temporary, MAINTENANCE_FILE)) {
         @unlink($temporary);
-        throw new ActionError('invalid', 'The file .maintenance cannot be written.');
+        throw ActionError::of_files('The file .maintenance cannot be written.');
     }
 };
 
 $disable = static function () use ($is_there): void {
     if ($is_there() && !@unlink(MAINTENANCE_FILE)) {
-        throw new ActionError('invalid', 'The file .maintenance cannot be removed.');
+        throw ActionError::of_files('The file .maintenance cannot be removed.');
     }
 };
 

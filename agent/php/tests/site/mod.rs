@@ -98,7 +98,7 @@ impl Site {
     /// Runs code inside this WordPress, plugins and all, and returns what it prints.
     pub(crate) fn wordpress(&self, code: &str) -> String {
         let start = "$_SERVER += ['HTTP_HOST' => '127.0.0.1:8081', 'REQUEST_URI' => '/', 'REQUEST_METHOD' => 'GET', \
-                     'SERVER_PROTOCOL' => 'HTTP/1.1']; define('DISABLE_WP_CRON', true); \
+                     'SERVER_PROTOCOL' => 'HTTP/1.1']; \
                      $wp_filter['enable_maintenance_mode'][10]['x'] = ['function' => function () { return false; }, \
                      'accepted_args' => 1]; require 'wp-load.php';";
         self.run_php(&format!("{start} {code}"), &[])
@@ -143,6 +143,7 @@ fn config(socket: &Path) -> String {
         "<?php\ndefine('DB_NAME', 'wp'); define('DB_USER', 'root'); define('DB_PASSWORD', '');\n\
          define('DB_HOST', 'localhost:{}'); define('DB_CHARSET', 'utf8mb4'); define('DB_COLLATE', '');\n{keys}\
          define('WP_HTTP_BLOCK_EXTERNAL', true); define('AUTOMATIC_UPDATER_DISABLED', true);\n\
+         define('DISABLE_WP_CRON', true); define('FS_METHOD', 'direct'); define('WPMU_PLUGIN_DIR', __DIR__ . '/must');\n\
          $table_prefix = 'wp_';\nif (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');\n\
          require_once ABSPATH . 'wp-settings.php';\n",
         socket.display()
