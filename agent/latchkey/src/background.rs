@@ -26,9 +26,11 @@ const HEAD_OFFERED_AGAIN: Duration = Duration::from_secs(2);
 
 /// Ends what has died while the agent was down, before anything listens.
 pub(crate) async fn sweep_at_start(serve: &Arc<Serve>) {
-    end_shares(serve).await;
-    let (table, now) = (serve.state.table(), serve.state.clock.now());
-    let dead = serve.state.channels.take_dead(&table, now);
+    match serve.change(Caller::agent(), shares::end_by_clock).await {
+        Ok((count, ended)) => tracing::info!(count, ?ended, "shares that had expired were ended"),
+        Err(problem) => tracing::error!(detail = %problem.detail, "expired shares could not be ended in the state"),
+    }
+    let dead = serve.state.channels.sweep(serve.state.clock.now());
     let ended = channels::close(serve, dead).await;
     if ended != channels::Ended::default() {
         tracing::info!(?ended, "channels of shares that ended were closed");
@@ -44,7 +46,7 @@ pub(crate) async fn expire_shares(serve: Arc<Serve>) {
         let open = || table.shares().filter(|share| !share.state.is_final());
         let next = open().filter_map(|share| share.terms.expires_at).min();
         if next.is_some_and(|next| next <= now) {
-            end_shares(&serve).await;
+            end_by_clock(&serve).await;
         }
         for share in open().filter(|share| ends_soon(share, now)) {
             if announced.insert((share.id, share.terms.expires_at)) {
@@ -56,10 +58,10 @@ pub(crate) async fn expire_shares(serve: Arc<Serve>) {
     }
 }
 
-async fn end_shares(serve: &Arc<Serve>) {
-    match serve.change(Caller::agent(), shares::end_by_clock).await {
-        Ok((0, _)) => {}
-        Ok((count, ended)) => tracing::info!(count, ?ended, "shares expired"),
+/// Ends what is over now. Whose sites hang does not delay the next.
+async fn end_by_clock(serve: &Arc<Serve>) {
+    match serve.change_at_once(Caller::agent(), shares::end_by_clock).await {
+        Ok(count) => tracing::info!(count, "shares expired"),
         Err(problem) => {
             tracing::error!(detail = %problem.detail, "expired shares could not be ended in the state");
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -94,14 +96,22 @@ pub(crate) async fn retry_unconfirmed(serve: Arc<Serve>) {
     let mut pause = Duration::from_secs(1);
     loop {
         tokio::time::sleep(pause).await;
-        let before = serve.state.channels.unconfirmed().len();
+        let before = serve.state.channels.unconfirmed();
         if before == 0 {
             pause = Duration::from_secs(1);
             continue;
         }
         channels::retry_unconfirmed(&serve).await;
-        let stuck = serve.state.channels.unconfirmed().len() >= before;
+        let stuck = serve.state.channels.unconfirmed() >= before;
         pause = if stuck { (pause * 2).min(Duration::from_secs(30)) } else { Duration::from_secs(1) };
+    }
+}
+
+/// Looks at sites again after sessions were ended there.
+pub(crate) async fn look_again(serve: Arc<Serve>) {
+    loop {
+        tokio::time::sleep(LONGEST_PAUSE).await;
+        channels::look_again(&serve);
     }
 }
 

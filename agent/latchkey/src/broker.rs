@@ -81,10 +81,11 @@ impl Broker {
         }
     }
 
-    /// Makes the broker forget a hosting. Blocks.
-    pub(crate) fn drop_hosting(&self, hosting: String) -> Result<(), BrokerError> {
+    /// Makes the broker forget a hosting; false if it had none of this name. Blocks.
+    pub(crate) fn drop_hosting(&self, hosting: String) -> Result<bool, BrokerError> {
         match self.ask(Request::DropHosting { hosting }) {
-            Ok(Reply::Done) | Err(BrokerError::Refused { code: RefusalCode::NotFound, .. }) => Ok(()),
+            Ok(Reply::Done) => Ok(true),
+            Err(BrokerError::Refused { code: RefusalCode::NotFound, .. }) => Ok(false),
             Ok(_) => Err(BrokerError::Unexpected),
             Err(error) => Err(error),
         }

@@ -44,6 +44,7 @@ async fn run_until_stopped(config: Config) -> anyhow::Result<()> {
     let redeem = bind_unix(&serve.config.redeemer.socket, 0o666)?;
     tokio::spawn(background::expire_shares(serve.clone()));
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
+    tokio::spawn(background::look_again(serve.clone()));
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));
     tokio::spawn(redeemer::listen(serve.clone(), redeem));

@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 
 use crate::broker::Broker;
 use crate::caller::{Caller, Note};
-use crate::channels::{self, Ended};
+use crate::channels::{self, Ended, Taken};
 use crate::config::Config;
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
@@ -63,8 +63,7 @@ impl Serve {
     ) -> Result<(T, Ended), Problem> {
         let serve = self.clone();
         let carried_through = request::spawn(async move {
-            let state = serve.clone();
-            let (outcome, dead) = spawn_blocking(move || state.state.change(&caller, work)).await?;
+            let (outcome, dead) = serve.apply(caller, work).await?;
             let ended = channels::close(&serve, dead).await;
             Ok::<_, JoinError>(outcome.map(|value| (value, ended)))
         });
@@ -72,6 +71,33 @@ impl Serve {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) | Err(error) => Err(Problem::internal(&error)),
         }
+    }
+
+    /// Changes the state, and has somebody else close what it no longer allows: no site keeps the caller waiting.
+    pub(crate) async fn change_at_once<T: Send + 'static>(
+        self: &Arc<Self>,
+        caller: Caller,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (outcome, dead) = self.apply(caller, work).await.map_err(|error| Problem::internal(&error))?;
+        let serve = self.clone();
+        request::spawn(async move {
+            let ended = channels::close(&serve, dead).await;
+            if ended != Ended::default() {
+                tracing::info!(?ended, "channels were closed");
+            }
+        });
+        outcome
+    }
+
+    /// Changes the state; what it no longer allows is the caller's to close.
+    async fn apply<T: Send + 'static>(
+        self: &Arc<Self>,
+        caller: Caller,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(Result<T, Problem>, Taken), JoinError> {
+        let serve = self.clone();
+        spawn_blocking(move || serve.state.change(&caller, work)).await
     }
 
     /// Runs something that blocks.

@@ -10,7 +10,7 @@ use super::reply::Reply;
 use crate::body::parse_body;
 use crate::channels::Ended;
 use crate::problem::Problem;
-use crate::registry::hostings::{self, view};
+use crate::registry::hostings::{self, UnconfirmedEnds, view};
 
 /// What forgetting a hosting or an instance answers.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,6 +57,11 @@ pub(super) async fn put(call: Call) -> Result<Reply, Problem> {
 
 pub(super) async fn delete(call: Call) -> Result<Reply, Problem> {
     decide_panel(call.actor())?;
-    let ended = hostings::delete(&call.serve, call.caller.clone(), hosting_id(&call)?).await?;
+    let unconfirmed = match call.query("unconfirmed") {
+        None => UnconfirmedEnds::Refuse,
+        Some("abandon") => UnconfirmedEnds::Abandon,
+        Some(_) => return Err(Problem::invalid("unconfirmed", "expected abandon")),
+    };
+    let ended = hostings::delete(&call.serve, call.caller.clone(), hosting_id(&call)?, unconfirmed).await?;
     Reply::json(&Deleted { ended })
 }

@@ -44,13 +44,14 @@ fn of_the_state(page: &mut MetricsPage, serve: &Serve) {
         *channels.entry(kind).or_default() += 1;
     }
     let uptime = crate::clock::until(state.clock.now(), serve.started_at).as_secs();
-    let unconfirmed = state.channels.unconfirmed().len();
+    let unconfirmed = state.channels.unconfirmed();
     page.family("latchkey_build_info", "gauge", "The agent's version.", "version", [(env!("CARGO_PKG_VERSION"), 1)]);
     page.family("latchkey_shares", "gauge", "Shares by state.", "state", shares);
     page.family("latchkey_channels", "gauge", "Open channels by kind.", "kind", channels);
     page.single("latchkey_instances", "Registered instances.", table.instances().count());
     page.single("latchkey_hostings", "Registered hostings.", table.hostings().count());
     page.single("latchkey_unconfirmed", "Channels that must end and are not confirmed to have ended.", unconfirmed);
+    page.single("latchkey_watched", "Channels that have ended and are looked at again.", state.channels.watched());
     page.single("latchkey_uptime_seconds", "Seconds since the agent started.", uptime);
 }
 

@@ -85,7 +85,9 @@ routes! {
     GET "/v1/hostings" Actor hostings::list, "List hostings", query PAGE, gives Page<HostingView>;
     GET "/v1/hostings/{hosting}" Actor hostings::show, "Show a hosting", gives HostingView;
     PUT "/v1/hostings/{hosting}" Actor hostings::put, "Register a hosting, or change it", takes HostingInput, gives RegisteredHosting;
-    DELETE "/v1/hostings/{hosting}" Actor hostings::delete, "Forget a hosting", gives hostings::Deleted;
+    DELETE "/v1/hostings/{hosting}" Actor hostings::delete, "Forget a hosting", query &[
+        ("unconfirmed", "`abandon` forgets it although the end of sessions on it is not confirmed; nobody can end them then.")],
+        gives hostings::Deleted;
     GET "/v1/instances" Actor instances::list, "List the actor's instances", query PAGE, gives Page<InstanceView>;
     GET "/v1/instances/{instance}" Actor instances::show, "Show an instance", gives InstanceView;
     PUT "/v1/instances/{instance}" Actor instances::put, "Register an instance, or change it",

@@ -96,8 +96,8 @@ pub(super) async fn end(call: Call) -> Result<Reply, Problem> {
     let now = call.serve.state.clock.now();
     let found = all.iter().find(|channel| channel.id() == id && is_own(call.actor(), channel) && !channel.is_past(now));
     let taken = found.and_then(|channel| call.serve.state.channels.take(channel.id()));
-    let channel = taken.ok_or_else(|| Problem::not_found("session"))?;
-    let ended = channels::close(&call.serve, vec![channel]).await;
+    let taken = taken.ok_or_else(|| Problem::not_found("session"))?;
+    let ended = channels::close(&call.serve, taken).await;
     call.serve.record(call.caller.clone(), Note::of("session.end").detail(id.to_owned()), Outcome::Allowed).await;
     Reply::json(&EndedSession { ended })
 }

@@ -20,14 +20,18 @@ pub(crate) struct Health {
     started_at: Timestamp,
     /// How many channels must end and are not confirmed to have ended.
     unconfirmed: usize,
+    /// How many channels have ended and are looked at again for half a minute, in case a request of theirs that was under
+    /// way brings one back.
+    watched: usize,
 }
 
 pub(super) async fn show(call: Call) -> Result<Reply, Problem> {
-    let unconfirmed = call.serve.state.channels.unconfirmed().len();
+    let unconfirmed = call.serve.state.channels.unconfirmed();
     Reply::json(&Health {
         state: if unconfirmed == 0 { "ok" } else { "degraded" },
         version: env!("CARGO_PKG_VERSION"),
         started_at: call.serve.started_at,
         unconfirmed,
+        watched: call.serve.state.channels.watched(),
     })
 }

@@ -1,21 +1,36 @@
 //! Channels: every live way in, registered before it is decided on and swept whenever the table changes.
+//!
+//! The orders that matter are in `gate` (opening, sweeping) and `endings` (who ends what); both are tried out by `model`.
 
+mod at_site;
+mod ended;
 mod ending;
+mod endings;
+mod gate;
+mod looks;
+#[cfg(test)]
+mod model;
+mod sync;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use latchkey_access::rows::SsoOpen;
-use latchkey_access::{AccessTable, Actor, PersonId, ShareId, decide};
+use latchkey_access::{AccessTable, Actor, HostingId, PersonId, ShareId, decide};
 use rusqlite::Connection;
 
-pub(crate) use ending::{Ended, Unconfirmed, close, retry_unconfirmed};
+pub(crate) use ended::{Ended, Unconfirmed};
+pub(crate) use ending::{close, forget_hosting, retry_unconfirmed};
+pub(crate) use looks::look_again;
 
 use crate::store::StoreError;
 use crate::store::gateway_rows::{self, GatewaySession};
-use crate::store::wordpress_sessions::{self, WordpressSession};
+use crate::store::wordpress_sessions::{self, Look, WordpressSession};
 use crate::token::TokenHash;
+use endings::{Begun, Endings};
+use gate::{Gate, Way};
+use sync::{Mutex, locked};
 
 /// One live way in.
 #[derive(Debug, Clone)]
@@ -26,13 +41,25 @@ pub(crate) enum Channel {
     Gateway(TokenHash, GatewaySession),
 }
 
-impl Channel {
-    /// Its name in `/v1/sessions`.
-    pub(crate) fn id(&self) -> &str {
+impl Way for Channel {
+    fn id(&self) -> &str {
         match self {
             Self::Wordpress(session) => &session.mark,
             Self::Gateway(_, session) => &session.id,
         }
+    }
+}
+
+impl Way for WordpressSession {
+    fn id(&self) -> &str {
+        &self.mark
+    }
+}
+
+impl Channel {
+    /// Its name in `/v1/sessions`.
+    pub(crate) fn id(&self) -> &str {
+        Way::id(self)
     }
 
     /// On whose behalf it is open.
@@ -78,81 +105,128 @@ pub(crate) fn has_business_here(table: &AccessTable, person: PersonId, now: Time
         || table.hostings().any(|hosting| hosting.owners.contains(&person))
 }
 
-/// The registry of channels.
-pub(crate) struct Channels {
-    open: Mutex<HashMap<String, Channel>>,
-    by_token: Mutex<HashMap<TokenHash, String>>,
-    /// WordPress sessions that must end and whose end is not confirmed yet.
-    unconfirmed: Mutex<HashMap<String, WordpressSession>>,
-    /// Marks of those that somebody is ending at this moment.
-    underway: Mutex<HashSet<String>>,
+/// Channels that were taken out of the registry and must be closed; see [`close`]. Dropped without that, what lives at
+/// a site is unconfirmed, and ended by whoever tries again.
+#[must_use = "they are out of the registry, and not closed yet"]
+#[derive(Default)]
+pub(crate) struct Taken {
+    wordpress: Vec<Begun<WordpressSession, Look>>,
+    gateway: Vec<String>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Taken {
+    /// Whether there is nothing to close.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.wordpress.is_empty() && self.gateway.is_empty()
+    }
+
+    /// Their names.
+    #[cfg(test)]
+    pub(crate) fn ids(&self) -> Vec<&str> {
+        let wordpress = self.wordpress.iter().map(|begun| begun.session().id());
+        wordpress.chain(self.gateway.iter().map(String::as_str)).collect()
+    }
+}
+
+/// The access table, the channels that it lets in, and the sessions that must end.
+pub(crate) struct Channels {
+    gate: Gate<AccessTable, Channel>,
+    endings: Arc<Endings<WordpressSession, Look>>,
+    by_token: Mutex<HashMap<TokenHash, String>>,
 }
 
 impl Channels {
     /// The channels that outlived a restart.
-    pub(crate) fn load(connection: &Connection, now: Timestamp) -> Result<Self, StoreError> {
-        let channels = Self {
-            open: Mutex::default(),
-            by_token: Mutex::default(),
-            unconfirmed: Mutex::default(),
-            underway: Mutex::default(),
-        };
+    pub(crate) fn load(connection: &Connection, table: AccessTable, now: Timestamp) -> Result<Self, StoreError> {
+        let channels = Self { gate: Gate::new(table), endings: Endings::new(), by_token: Mutex::default() };
         for (token, session) in gateway_rows::load_sessions(connection, now)? {
             channels.register(Channel::Gateway(token, session));
         }
-        for (session, ending) in wordpress_sessions::load(connection)? {
-            if ending {
-                channels.keep_unconfirmed(session);
-            } else {
-                channels.register(Channel::Wordpress(session));
+        for kept in wordpress_sessions::load(connection)? {
+            if !kept.must_end {
+                channels.register(Channel::Wordpress(kept.session.clone()));
+            }
+            if kept.must_end || kept.look.is_some() {
+                channels.endings.keep(kept.session, kept.look);
             }
         }
         Ok(channels)
     }
 
-    /// Adds a channel. Decide after this, not before: so a sweep in between finds it.
+    /// The access table as it is now.
+    pub(crate) fn table(&self) -> Arc<AccessTable> {
+        self.gate.table()
+    }
+
+    /// Adds a channel that is decided on before anybody else can write. Otherwise see [`Channels::open`].
     pub(crate) fn register(&self, channel: Channel) {
         if let Channel::Gateway(token, session) = &channel {
             locked(&self.by_token).insert(*token, session.id.clone());
         }
-        locked(&self.open).insert(channel.id().to_owned(), channel);
+        self.gate.register(channel);
+    }
+
+    /// Registers a WordPress session, then has it decided on; one that is refused is out again.
+    pub(crate) fn open<P, E>(
+        &self,
+        session: WordpressSession,
+        decide: impl FnOnce(&AccessTable) -> Result<P, E>,
+    ) -> Result<P, E> {
+        self.gate.open(Channel::Wordpress(session), decide)
+    }
+
+    /// Decides once more on a channel that is about to be used; `None` if it was ended meanwhile.
+    pub(crate) fn use_now<P, E>(
+        &self,
+        id: &str,
+        decide: impl FnOnce(&AccessTable) -> Result<P, E>,
+    ) -> Option<Result<P, E>> {
+        self.gate.use_now(id, decide)
     }
 
     /// Replaces what is known of a channel, if it is still there: one that was swept stays out.
     pub(crate) fn update(&self, channel: Channel) {
-        if let Some(known) = locked(&self.open).get_mut(channel.id()) {
-            *known = channel;
-        }
+        self.gate.update(channel);
     }
 
-    /// Takes a channel out, if it is there.
-    pub(crate) fn take(&self, id: &str) -> Option<Channel> {
-        let taken = locked(&self.open).remove(id);
-        if let Some(Channel::Gateway(token, _)) = &taken {
-            locked(&self.by_token).remove(token);
-        }
-        taken
+    /// Takes a channel out that nobody uses, if it is there: there is nothing to close.
+    pub(crate) fn forget(&self, id: &str) {
+        self.forget_tokens(self.gate.take(id).as_slice());
     }
 
-    /// Takes out every channel that the table no longer allows, and forgets those that ended by themselves.
-    ///
-    /// A WordPress session of a share is kept beyond its own end: the password may have been changed in it, and what was
-    /// opened with that must end with the share.
-    pub(crate) fn take_dead(&self, table: &AccessTable, now: Timestamp) -> Vec<Channel> {
-        let is_gone = |channel: &Channel| channel.is_past(now) && !channel.may_have_left_traces();
-        self.take_where(|channel| is_gone(channel) || !channel.is_allowed(table, now))
-            .into_iter()
-            .filter(|channel| !is_gone(channel))
-            .collect()
+    /// Takes a channel out; `None` if it is not there.
+    pub(crate) fn take(&self, id: &str) -> Option<Taken> {
+        self.gate.take(id).map(|channel| self.begin(vec![channel]))
+    }
+
+    /// Takes a WordPress session out that the site may have, whether it is registered still or was swept meanwhile: the
+    /// site may have made it after it was asked to end it.
+    pub(crate) fn take_begun(&self, session: WordpressSession) -> Taken {
+        drop(self.gate.take(&session.mark));
+        self.begin(vec![Channel::Wordpress(session)])
+    }
+
+    /// Takes out every channel of this kind.
+    pub(crate) fn take_where(&self, wanted: impl Fn(&Channel) -> bool) -> Taken {
+        self.begin(self.gate.take_where(wanted))
+    }
+
+    /// Swaps the table and takes out every channel that it does not allow. For the one who holds the writer's lock.
+    pub(crate) fn swap(&self, table: Arc<AccessTable>, now: Timestamp) -> Taken {
+        let is_dead = |table: &AccessTable, channel: &Channel| is_gone(channel, now) || !channel.is_allowed(table, now);
+        let (gone, dead) = self.gate.swap(table, is_dead).into_iter().partition::<Vec<_>, _>(|one| is_gone(one, now));
+        self.forget_tokens(&gone);
+        self.begin(dead)
+    }
+
+    /// Takes out what the table does not allow, while nobody else writes.
+    pub(crate) fn sweep(&self, now: Timestamp) -> Taken {
+        self.swap(self.table(), now)
     }
 
     /// Forgets the WordPress sessions that a new one of the same share and user stands for from now on.
     pub(crate) fn take_superseded(&self, by: &WordpressSession, now: Timestamp) -> Vec<Channel> {
-        self.take_where(|channel| match channel {
+        self.gate.take_where(|channel| match channel {
             Channel::Wordpress(session) => {
                 channel.is_past(now) && (session.share, &session.user) == (by.share, &by.user)
             }
@@ -160,70 +234,73 @@ impl Channels {
         })
     }
 
-    /// Takes out every channel of this kind.
-    pub(crate) fn take_where(&self, wanted: impl Fn(&Channel) -> bool) -> Vec<Channel> {
-        let ids: Vec<String> = locked(&self.open)
-            .values()
-            .filter(|channel| wanted(channel))
-            .map(|channel| channel.id().to_owned())
-            .collect();
-        ids.iter().filter_map(|id| self.take(id)).collect()
+    fn begin(&self, dead: Vec<Channel>) -> Taken {
+        self.forget_tokens(&dead);
+        let (mut wordpress, mut gateway) = (Vec::new(), Vec::new());
+        for channel in dead {
+            match channel {
+                Channel::Wordpress(session) => wordpress.push(session),
+                Channel::Gateway(_, session) => gateway.push(session.id),
+            }
+        }
+        Taken { wordpress: self.endings.begin(wordpress), gateway }
     }
 
-    /// All open channels, oldest id first.
+    fn forget_tokens(&self, gone: &[Channel]) {
+        let mut by_token = locked(&self.by_token);
+        for channel in gone {
+            if let Channel::Gateway(token, _) = channel {
+                by_token.remove(token);
+            }
+        }
+    }
+
+    /// All open channels, by id.
     pub(crate) fn list(&self) -> Vec<Channel> {
-        let mut all: Vec<Channel> = locked(&self.open).values().cloned().collect();
-        all.sort_by(|one, other| one.id().cmp(other.id()));
-        all
+        self.gate.list()
     }
 
-    /// Whether the channel is still registered.
+    /// Whether the channel is open.
+    #[cfg(test)]
     pub(crate) fn contains(&self, id: &str) -> bool {
-        locked(&self.open).contains_key(id)
+        self.gate.contains(id)
     }
 
     /// The gateway session with this cookie, if it is open.
     pub(crate) fn gateway_session(&self, token: &TokenHash, now: Timestamp) -> Option<GatewaySession> {
         let id = locked(&self.by_token).get(token).cloned()?;
-        match locked(&self.open).get(&id) {
-            Some(Channel::Gateway(_, session)) if session.expires_at > now => Some(session.clone()),
+        match self.gate.find(&id) {
+            Some(Channel::Gateway(_, session)) if session.expires_at > now => Some(session),
             _ => None,
         }
     }
 
-    /// Keeps a session whose end could not be confirmed.
-    pub(crate) fn keep_unconfirmed(&self, session: WordpressSession) {
-        locked(&self.unconfirmed).insert(session.mark.clone(), session);
+    /// How many channels must end and are not confirmed to have ended.
+    pub(crate) fn unconfirmed(&self) -> usize {
+        self.endings.unconfirmed(|_| true).len()
     }
 
-    /// Forgets a session whose end is confirmed now.
-    pub(crate) fn confirm(&self, mark: &str) {
-        locked(&self.unconfirmed).remove(mark);
-    }
-
-    /// The sessions whose end is not confirmed yet.
-    pub(crate) fn unconfirmed(&self) -> Vec<WordpressSession> {
-        locked(&self.unconfirmed).values().cloned().collect()
-    }
-
-    /// Notes that sessions are being ended, so that nobody else ends them too and takes them from the count.
-    pub(crate) fn ending_begins(&self, marks: &[String]) {
-        locked(&self.underway).extend(marks.iter().cloned());
-    }
-
-    /// Notes that nobody is ending these sessions any more.
-    pub(crate) fn ending_is_over(&self, marks: &[String]) {
-        locked(&self.underway).retain(|mark| !marks.contains(mark));
-    }
-
-    /// Whether somebody is ending this session.
-    pub(crate) fn is_being_ended(&self, mark: &str) -> bool {
-        locked(&self.underway).contains(mark)
+    /// How many channels have ended, and are looked at again in case something brings them back.
+    pub(crate) fn watched(&self) -> usize {
+        self.endings.watched()
     }
 
     /// What of a share is not confirmed to have ended.
     pub(crate) fn unconfirmed_of(&self, share: ShareId) -> Vec<Unconfirmed> {
-        let all = locked(&self.unconfirmed);
-        all.values().filter(|session| session.share == Some(share)).map(Unconfirmed::of).collect()
+        self.endings.unconfirmed(|session| session.share == Some(share)).iter().map(Unconfirmed::of).collect()
     }
+
+    /// What on a hosting is not confirmed to have ended.
+    pub(crate) fn unconfirmed_on(&self, hosting: &HostingId) -> Vec<Unconfirmed> {
+        let there = self.endings.unconfirmed(|session| session.site.hosting == hosting.as_str());
+        there.iter().map(Unconfirmed::of).collect()
+    }
+}
+
+/// Whether a channel has ended by itself and nothing of it is left.
+///
+/// A WordPress session of a share is kept beyond its own end: the password may have been changed in it, and what was
+/// opened with that must end with the share.
+fn is_gone(channel: &Channel, now: Timestamp) -> bool {
+    channel.is_past(now) && !channel.may_have_left_traces()
 }

@@ -137,7 +137,7 @@ pub(super) async fn open(
     });
     let opened = opened.await.inspect_err(|_| {
         // Registered, but not written: nobody gets its cookie.
-        gateway.serve.state.channels.take(&name);
+        gateway.serve.state.channels.forget(&name);
     });
     let Some((person, channel)) = opened? else { return Ok(None) };
     if !channel.is_allowed(&gateway.serve.state.table(), gateway.serve.state.clock.now()) {
@@ -152,7 +152,7 @@ pub(super) async fn open(
 
 /// Signs a browser out.
 pub(super) async fn end(gateway: &Gateway, session: &str) -> Result<String, Problem> {
-    gateway.serve.state.channels.take(session);
+    gateway.serve.state.channels.forget(session);
     let id = session.to_owned();
     gateway.serve.write(move |connection| gateway_rows::delete_session(connection, &id)).await?;
     Ok(format!("{COOKIE_NAME}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"))

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{absolute_path, owners};
 use crate::caller::{Caller, Note};
-use crate::channels::Ended;
-use crate::problem::Problem;
+use crate::channels::{self, Ended, Unconfirmed};
+use crate::problem::{Code, Problem};
 use crate::serve::Serve;
 use crate::state::Change;
 
@@ -195,24 +195,78 @@ fn overlap(one: &str, other: &str) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-/// Forgets a hosting. Refused while it has instances.
-pub(crate) async fn delete(serve: &Arc<Serve>, caller: Caller, id: HostingId) -> Result<Ended, Problem> {
+/// What becomes of sessions on a hosting whose end is not confirmed when it shall be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnconfirmedEnds {
+    /// The hosting is not forgotten.
+    Refuse,
+    /// Nobody tries to end them any more.
+    Abandon,
+}
+
+/// Forgets a hosting. Refused while it has instances, or sessions whose end is not confirmed: without the broker's entry
+/// nobody could end them. Safe to repeat: an earlier request may have come as far as the state and not to the broker.
+pub(crate) async fn delete(
+    serve: &Arc<Serve>,
+    caller: Caller,
+    id: HostingId,
+    unconfirmed: UnconfirmedEnds,
+) -> Result<Ended, Problem> {
     decide_panel(&caller.actor)?;
-    let name = id.to_string();
-    let ((), ended) = serve
-        .change(caller, move |change| {
-            decide_panel(change.actor())?;
-            if change.table().hosting(&id).is_none() {
-                return Err(Problem::not_found("hosting"));
-            }
-            if let Some(instance) = change.table().instances_of(&id).next() {
-                return Err(Problem::conflict(format!("the instance {} is on it; delete that first", instance.id)));
-            }
-            change.remove_hosting(&id)?;
-            change.record(Note::of("hosting.delete").detail(id.to_string()))
-        })
-        .await?;
+    let (name, hosting, channels_of) = (id.to_string(), id.clone(), serve.clone());
+    let removed = serve.change(caller, move |change| {
+        let left = channels_of.state.channels.unconfirmed_on(&id);
+        remove(change, &id, &left, unconfirmed)?;
+        Ok(left)
+    });
+    let ended = match removed.await {
+        Ok((left, ended)) => Some(Ended { unconfirmed: left, ..ended }),
+        Err(problem) if problem.code == Code::NotFound => None,
+        Err(problem) => return Err(problem),
+    };
+    channels::forget_hosting(serve, &hosting).await;
     let broker = serve.broker.clone();
-    serve.blocking(move || broker.drop_hosting(name)).await??;
-    Ok(ended)
+    let dropped = serve.blocking(move || broker.drop_hosting(name)).await?;
+    let was_registered = dropped.map_err(|error| {
+        let problem = Problem::from(error);
+        let detail = format!(
+            "{}; the agent has forgotten the hosting, repeat the request to have the broker do so, too",
+            problem.detail
+        );
+        Problem { detail, ..problem }
+    })?;
+    ended.or_else(|| was_registered.then(Ended::default)).ok_or_else(|| Problem::not_found("hosting"))
+}
+
+fn remove(
+    change: &mut Change<'_>,
+    id: &HostingId,
+    left: &[Unconfirmed],
+    unconfirmed: UnconfirmedEnds,
+) -> Result<(), Problem> {
+    decide_panel(change.actor())?;
+    if change.table().hosting(id).is_none() {
+        return Err(Problem::not_found("hosting"));
+    }
+    if let Some(instance) = change.table().instances_of(id).next() {
+        return Err(Problem::conflict(format!("the instance {} is on it; delete that first", instance.id)));
+    }
+    let note = Note::of("hosting.delete");
+    match left.first() {
+        None => change.remove_hosting(id)?,
+        Some(_) if unconfirmed == UnconfirmedEnds::Abandon => {
+            change.remove_hosting(id)?;
+            let detail = format!("{id}; {} sessions were not confirmed to have ended", left.len());
+            return change.record(note.detail(detail));
+        }
+        Some(first) => {
+            let detail = format!(
+                "the end of {} sessions on it is not confirmed, of {} among them; the agent goes on trying, which it cannot once the hosting is forgotten. Repeat later, or give `unconfirmed=abandon`",
+                left.len(),
+                first.what
+            );
+            return Err(Problem::conflict(detail).retry_after(5));
+        }
+    }
+    change.record(note.detail(id.to_string()))
 }

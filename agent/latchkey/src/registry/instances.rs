@@ -189,10 +189,11 @@ fn save(change: &mut Change<'_>, id: &InstanceId, input: &InstanceInput) -> Resu
     let instance = parse(change, id, input)?;
     // What also gives something must be written down before it counts.
     change.ends_access = change.table().instance(id).is_some_and(|before| {
-        instance.staging_of == before.staging_of && instance.owners.iter().all(|owner| before.owners.contains(owner))
+        (instance.staging_of.is_none() || instance.staging_of == before.staging_of)
+            && instance.owners.iter().all(|owner| before.owners.contains(owner))
     });
     let is_new = change.table().instance(id).is_none();
-    let staging_is_new = change.table().instance(id).is_none_or(|before| before.staging_of != instance.staging_of);
+    let live_before = change.table().instance(id).and_then(|before| before.staging_of.clone());
     if let Some(before) = change.table().instance(id).filter(|before| before.hosting != instance.hosting) {
         return Err(Problem::conflict(format!(
             "the instance is on the hosting {}; delete it there first",
@@ -200,7 +201,10 @@ fn save(change: &mut Change<'_>, id: &InstanceId, input: &InstanceInput) -> Resu
         )));
     }
     change.put_instance(instance.clone())?;
-    if staging_is_new {
+    if live_before != instance.staging_of {
+        if let Some(live) = live_before {
+            shares::unlink_staging(change, &instance, &live)?;
+        }
         shares::link_new_staging(change, &instance)?;
     }
     change.record(Note::of("instance.put").on(id))?;

@@ -136,16 +136,20 @@ fn check_name(name: Option<&str>) -> Result<Option<String>, Problem> {
 /// Takes back every link and session of a person at the gateway in the state, so that no restart brings one back. The
 /// open ones are closed by [`sign_out`] afterwards.
 pub(crate) fn end_sign_ins(change: &mut Change<'_>, person: PersonId) -> Result<(), Problem> {
-    gateway_rows::delete_links_of(change.connection(), person)?;
-    Ok(gateway_rows::delete_sessions_of(change.connection(), person)?)
+    change.write(|rows| {
+        gateway_rows::delete_links_of(rows, person)?;
+        gateway_rows::delete_sessions_of(rows, person)
+    })
 }
 
 /// Makes the links of a person's pending invitations dead: they were sent to an address that is theirs no more.
 fn withdraw_invitations(change: &mut Change<'_>, person: PersonId) -> Result<(), Problem> {
     let pending = change.table().shares_of(person).filter(|share| share.state == ShareState::Pending);
     for share in pending {
-        gateway_rows::delete_invitation(change.connection(), share.id)?;
-        mail_queue::drop_invitations(change.connection(), &share.id.to_string())?;
+        change.write(|rows| {
+            gateway_rows::delete_invitation(rows, share.id)?;
+            mail_queue::drop_invitations(rows, &share.id.to_string())
+        })?;
     }
     Ok(())
 }

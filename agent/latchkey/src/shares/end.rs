@@ -75,7 +75,6 @@ fn apply(
     rule: latchkey_access::Rule,
 ) -> Result<(), Problem> {
     let first = plan.ended.first().copied();
-    let mut failed = None;
     let mut ended = Vec::new();
     for id in &plan.ended {
         let before = change.share(*id)?;
@@ -87,14 +86,8 @@ fn apply(
         if before.state.is_final() {
             continue;
         }
-        // All of them leave the table, whether they can be written down or not.
-        match change.set_state(*id, state) {
-            Ok(share) => ended.push((before, share)),
-            Err(problem) => failed = Some(problem),
-        }
-    }
-    if let Some(problem) = failed {
-        return Err(problem);
+        let share = change.set_state(*id, state)?;
+        ended.push((before, share));
     }
     for (id, granted_by) in &plan.adopted {
         let share = change.share(*id)?;
@@ -111,7 +104,7 @@ fn apply(
     Ok(())
 }
 
-/// Ends a linked share and what rests on it, because Apply to Staging was taken back.
+/// Ends a linked share and what rests on it, because it is linked no more.
 pub(super) fn end_linked(change: &mut Change<'_>, id: ShareId) -> Result<(), Problem> {
     let share = change.share(id)?;
     let plan = plan_ending(change.table(), change.actor(), &share, &[], change.now)?;

@@ -60,6 +60,19 @@ pub(super) fn unlink(change: &mut Change<'_>, main: &Share) -> Result<(), Proble
     followers.into_iter().try_for_each(|id| end::end_linked(change, id))
 }
 
+/// Ends the linked shares of an instance that is no staging of that live one any more. As where Apply to Staging is taken
+/// back, those that were edited by themselves go on.
+pub(crate) fn unlink_staging(change: &mut Change<'_>, instance: &Instance, live: &InstanceId) -> Result<(), Problem> {
+    let table = change.table();
+    let is_of_live = |main: ShareId| table.share(main).is_some_and(|main| main.instance == *live);
+    let followers: Vec<ShareId> = table
+        .shares_on(&instance.id)
+        .filter(|share| share.follows && !share.state.is_final() && share.linked_to.is_some_and(is_of_live))
+        .map(|share| share.id)
+        .collect();
+    followers.into_iter().try_for_each(|id| end::end_linked(change, id))
+}
+
 /// Makes the linked shares of a staging that is new: for each share of the live instance that applies to stagings and
 /// whose grantor holds as much on the staging.
 pub(crate) fn link_new_staging(change: &mut Change<'_>, staging: &Instance) -> Result<(), Problem> {

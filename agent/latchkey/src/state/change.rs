@@ -1,5 +1,6 @@
 //! One change under way: the transaction and the table that will be swapped in, written side by side.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use latchkey_access::{
     AccessTable, Actor, Email, Hosting, HostingId, Instance, InstanceId, Person, PersonId, Share, ShareId, ShareState,
 };
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use crate::caller::{Caller, Note};
 use crate::problem::{Code, Problem};
@@ -23,6 +24,8 @@ pub(crate) struct Change<'c> {
     /// Whether the change ends access: then its table counts even if it cannot be written down.
     pub(crate) ends_access: bool,
     transaction: Transaction<'c>,
+    /// Why it could not be written down. Nothing is written after that.
+    unwritten: OnceCell<StoreError>,
     table: Arc<AccessTable>,
     uids: HashMap<HostingId, u32>,
     caller: &'c Caller,
@@ -36,7 +39,8 @@ impl<'c> Change<'c> {
         now: Timestamp,
         caller: &'c Caller,
     ) -> Self {
-        Self { now, ends_access: false, transaction, table, uids: HashMap::new(), caller, head: None }
+        let unwritten = OnceCell::new();
+        Self { now, ends_access: false, transaction, unwritten, table, uids: HashMap::new(), caller, head: None }
     }
 
     /// Whether the failure is one of the state rather than a refusal.
@@ -49,8 +53,16 @@ impl<'c> Change<'c> {
         self,
         commit: bool,
     ) -> (Arc<AccessTable>, HashMap<HostingId, u32>, Option<Head>, Result<(), StoreError>) {
-        let ended = if commit { self.transaction.commit() } else { self.transaction.rollback() };
-        (self.table, self.uids, self.head, ended.map_err(StoreError::at("commit a change")))
+        let ended = match self.unwritten.into_inner() {
+            Some(error) => {
+                // SQLite may have done so by itself.
+                drop(self.transaction.rollback());
+                Err(error)
+            }
+            None if commit => self.transaction.commit().map_err(StoreError::at("commit a change")),
+            None => self.transaction.rollback().map_err(StoreError::at("undo a change")),
+        };
+        (self.table, self.uids, self.head, ended)
     }
 
     /// The table as it will be.
@@ -58,9 +70,26 @@ impl<'c> Change<'c> {
         &self.table
     }
 
-    /// The database, for rows that are not part of the table.
-    pub(crate) fn connection(&self) -> &rusqlite::Connection {
+    /// The database, for rows that are not part of the table. What ends access writes with [`Change::write`].
+    pub(crate) fn connection(&self) -> &Connection {
         &self.transaction
+    }
+
+    /// Writes rows.
+    ///
+    /// A change that ends access goes on where that fails: all of it counts in the table, nothing more is written, and
+    /// the change fails when it is finished.
+    pub(crate) fn write(&self, rows: impl FnOnce(&Connection) -> Result<(), StoreError>) -> Result<(), Problem> {
+        if self.unwritten.get().is_some() {
+            return Ok(());
+        }
+        match rows(&self.transaction) {
+            Err(error) if self.ends_access => {
+                self.unwritten.get_or_init(|| error);
+                Ok(())
+            }
+            written => Ok(written?),
+        }
     }
 
     /// On whose behalf.
@@ -80,55 +109,59 @@ impl<'c> Change<'c> {
 
     /// Writes a person.
     pub(crate) fn put_person(&mut self, person: Person) -> Result<(), Problem> {
-        let saved = access_rows::save_person(&self.transaction, &person);
+        let saved = self.write(|rows| access_rows::save_person(rows, &person));
         Arc::make_mut(&mut self.table).put_person(person);
-        Ok(saved?)
+        saved
     }
 
     /// Writes a hosting.
     pub(crate) fn put_hosting(&mut self, hosting: Hosting, uid: u32) -> Result<(), Problem> {
-        let saved = access_rows::save_hosting(&self.transaction, &hosting, uid);
+        let saved = self.write(|rows| access_rows::save_hosting(rows, &hosting, uid));
         self.uids.insert(hosting.id.clone(), uid);
         Arc::make_mut(&mut self.table).put_hosting(hosting);
-        Ok(saved?)
+        saved
     }
 
     /// Removes a hosting.
     pub(crate) fn remove_hosting(&mut self, id: &HostingId) -> Result<(), Problem> {
-        let saved = access_rows::delete_hosting(&self.transaction, id.as_str());
+        let saved = self.write(|rows| access_rows::delete_hosting(rows, id.as_str()));
         Arc::make_mut(&mut self.table).remove_hosting(id);
-        Ok(saved?)
+        saved
     }
 
     /// Writes an instance.
     pub(crate) fn put_instance(&mut self, instance: Instance) -> Result<(), Problem> {
-        let saved = access_rows::save_instance(&self.transaction, &instance);
+        let saved = self.write(|rows| access_rows::save_instance(rows, &instance));
         Arc::make_mut(&mut self.table).put_instance(instance);
-        Ok(saved?)
+        saved
     }
 
     /// Removes an instance.
     pub(crate) fn remove_instance(&mut self, id: &InstanceId) -> Result<(), Problem> {
-        let saved = access_rows::delete_instance(&self.transaction, id.as_str());
+        let deleted = self.write(|rows| {
+            access_rows::delete_instance(rows, id.as_str())?;
+            // Another site may get the name; what was made for this one must not open it.
+            hand_overs::delete_of(rows, id)
+        });
         Arc::make_mut(&mut self.table).remove_instance(id);
-        saved?;
-        // Another site may get the name; what was made for this one must not open it.
-        Ok(hand_overs::delete_of(&self.transaction, id)?)
+        deleted
     }
 
     /// Writes a share as its next generation, and answers with it.
     ///
-    /// The table takes it before the database does, so that an end counts even if it cannot be written down.
+    /// The table takes it whether the database does or not, so that an end counts even if it cannot be written down.
     pub(crate) fn put_share(&mut self, mut share: Share) -> Result<Share, Problem> {
         share.generation += 1;
-        let saved = access_rows::save_share(&self.transaction, &share);
+        let saved = self.write(|rows| {
+            access_rows::save_share(rows, &share)?;
+            if share.state.is_final() {
+                gateway_rows::delete_invitation(rows, share.id)?;
+                mail_queue::drop_invitations(rows, &share.id.to_string())?;
+            }
+            Ok(())
+        });
         Arc::make_mut(&mut self.table).put_share(share.clone());
-        saved?;
-        if share.state.is_final() {
-            gateway_rows::delete_invitation(&self.transaction, share.id)?;
-            mail_queue::drop_invitations(&self.transaction, &share.id.to_string())?;
-        }
-        Ok(share)
+        saved.map(|()| share)
     }
 
     /// The share with this id, whatever its state.
@@ -144,13 +177,15 @@ impl<'c> Change<'c> {
 
     /// Puts a letter into the mail queue.
     pub(crate) fn send(&self, letter: &NewLetter) -> Result<(), Problem> {
-        Ok(mail_queue::enqueue(&self.transaction, letter, self.now)?)
+        self.write(|rows| mail_queue::enqueue(rows, letter, self.now))
     }
 
     /// Notes in the audit what this change does.
     pub(crate) fn record(&mut self, note: Note) -> Result<(), Problem> {
         let row = self.caller.audit_row(&self.table, note, Outcome::Allowed, self.now);
-        self.head = Some(audit::append(&self.transaction, row)?);
+        let mut head = None;
+        self.write(|rows| audit::append(rows, row).map(|appended| head = Some(appended)))?;
+        self.head = head.or(self.head.take());
         Ok(())
     }
 }

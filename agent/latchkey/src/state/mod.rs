@@ -12,7 +12,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use latchkey_access::{AccessTable, HostingId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
@@ -20,19 +19,18 @@ use tokio::sync::watch;
 pub(crate) use change::Change;
 
 use crate::caller::{Caller, Note};
-use crate::channels::{Channel, Channels};
+use crate::channels::{Channels, Taken};
 use crate::clock::{Clock, Stopwatch};
 use crate::counted::COUNTED;
 use crate::problem::{Code, Problem};
 use crate::store::audit::{Head, Outcome};
 use crate::store::{Store, StoreError, access_rows, audit};
 
-/// The database, the access table, the open channels.
+/// The database, the access table with the channels that it lets in, the clock.
 pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) channels: Channels,
-    table: ArcSwap<AccessTable>,
     uids: Mutex<HashMap<HostingId, u32>>,
     /// Grows with each change, for those who wait for one.
     changed: watch::Sender<u64>,
@@ -45,20 +43,19 @@ impl State {
     /// Opens the state directory and loads the access table and the channels.
     pub(crate) fn open(state_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
         let store = Store::open(state_dir)?;
-        let (table, uids, channels, head) = {
+        let (uids, channels, head) = {
             let connection = store.reader();
             let table = access_rows::load(&connection)?;
             let mut uids = HashMap::new();
             for (id, uid) in access_rows::load_uids(&connection)? {
                 uids.insert(crate::store::parsed("hosting id", &id)?, uid);
             }
-            (table, uids, Channels::load(&connection, clock.now())?, audit::head(&connection)?)
+            (uids, Channels::load(&connection, table, clock.now())?, audit::head(&connection)?)
         };
         Ok(Self {
             clock,
             store,
             channels,
-            table: ArcSwap::from_pointee(table),
             uids: Mutex::new(uids),
             changed: watch::Sender::new(0),
             audit_head: watch::Sender::new(head),
@@ -68,7 +65,7 @@ impl State {
 
     /// The access table as it is now.
     pub(crate) fn table(&self) -> Arc<AccessTable> {
-        self.table.load_full()
+        self.channels.table()
     }
 
     /// The system user's uid of a hosting, as the broker found it.
@@ -105,13 +102,13 @@ impl State {
         &self,
         caller: &Caller,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, Problem>,
-    ) -> (Result<T, Problem>, Vec<Channel>) {
+    ) -> (Result<T, Problem>, Taken) {
         let stopwatch = Stopwatch::start();
         let connection = self.store.writer();
         let begun = begin(&connection);
         let transaction = match begun.map_err(StoreError::at("begin a change")) {
             Ok(transaction) => transaction,
-            Err(error) => return (Err(error.into()), Vec::new()),
+            Err(error) => return (Err(error.into()), Taken::default()),
         };
         let mut change = Change::new(transaction, self.table(), self.clock.now(), caller);
         let worked = work(&mut change);
@@ -126,14 +123,13 @@ impl State {
             (Err(problem), _) => Err(problem),
         };
         if outcome.is_err() && (refused || !ends_access) {
-            return (outcome, Vec::new());
+            return (outcome, Taken::default());
         }
-        self.table.store(table);
+        let dead = self.channels.swap(table, now);
         self.uids.lock().unwrap_or_else(PoisonError::into_inner).extend(uids);
         if let Some(head) = head.filter(|_| outcome.is_ok()) {
             self.audit_head.send_replace(Some(head));
         }
-        let dead = self.channels.take_dead(&self.table(), now);
         drop(connection);
         self.changed.send_modify(|count| *count += 1);
         let outcome = outcome.map_err(|problem| match problem.code {

@@ -9,7 +9,7 @@ use latchkey_access::{
 
 use super::State;
 use crate::caller::{Caller, Note};
-use crate::channels::Channel;
+use crate::channels::{Channel, Taken};
 use crate::clock::{Clock, later};
 use crate::problem::{Code, Problem};
 use crate::store::hand_overs::{self, Burnt, HandOver};
@@ -103,7 +103,7 @@ impl Fixture {
         self.state.table().share(self.share).unwrap().state
     }
 
-    fn suspend(&self) -> (Result<Share, Problem>, Vec<Channel>) {
+    fn suspend(&self) -> (Result<Share, Problem>, Taken) {
         self.state.change(&Caller::agent(), |change| {
             change.ends_access = true;
             change.set_state(self.share, ShareState::Suspended)
@@ -125,7 +125,7 @@ fn a_change_takes_the_channels_that_it_no_longer_allows_and_no_others() {
     assert!(renamed.is_ok() && dead.is_empty());
     let (suspended, dead) = fixture.suspend();
     assert_eq!(suspended.unwrap().state, ShareState::Suspended);
-    assert_eq!(dead.iter().map(Channel::id).collect::<Vec<_>>(), ["mark"]);
+    assert_eq!(dead.ids(), ["mark"]);
     assert!(!fixture.state.channels.contains("mark"));
 }
 
@@ -153,7 +153,7 @@ fn what_ends_access_ends_it_even_when_it_cannot_be_written_down() {
     let problem = outcome.unwrap_err();
     assert_eq!(problem.code, Code::Unavailable);
     assert!(problem.detail.contains("repeat"), "{}", problem.detail);
-    assert_eq!(dead.len(), 1);
+    assert_eq!(dead.ids(), ["mark"]);
     assert_eq!(fixture.state_of_share(), ShareState::Suspended);
 }
 
@@ -225,7 +225,7 @@ fn an_expired_share_ends_its_channel_without_being_asked() {
     assert!(given.is_ok() && dead.is_empty());
     fixture.state.clock.advance(Duration::from_secs(3));
     let (ended, dead) = fixture.state.change(&Caller::agent(), crate::shares::end_by_clock);
-    assert_eq!((ended.unwrap(), dead.len()), (1, 1));
+    assert_eq!((ended.unwrap(), dead.ids()), (1, vec!["mark"]));
     assert_eq!(fixture.state_of_share(), ShareState::Expired);
 }
 
@@ -238,7 +238,7 @@ fn a_session_that_ran_out_still_ends_with_its_share_for_what_it_may_have_left() 
         change.put_share(Share { note: Some("still here".into()), ..Share::clone(&share) })
     });
     assert!(renamed.is_ok() && dead.is_empty());
-    assert_eq!(fixture.suspend().1.len(), 1);
+    assert_eq!(fixture.suspend().1.ids(), ["mark"]);
 }
 
 #[test]

@@ -46,11 +46,38 @@ pub(crate) struct Baseline {
 }
 
 /// A baseline with the user and moment it is about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BaselineOf {
     pub(crate) user: WpUser,
     pub(crate) since: Timestamp,
     pub(crate) facts: Baseline,
+}
+
+/// When the site of a session that was ended is looked at again, and what was seen so far.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) at: Timestamp,
+    pub(crate) seen: Seen,
+}
+
+/// What was seen so far by looking at a site again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// How often in a row nothing had come back.
+    pub(crate) quiet: u32,
+    /// How often something had.
+    pub(crate) returns: u32,
+    /// What the WordPress user had before, where everything begun since is to end.
+    pub(crate) before: Option<BaselineOf>,
+}
+
+/// A session as it is kept.
+#[derive(Debug)]
+pub(crate) struct KeptSession {
+    pub(crate) session: WordpressSession,
+    /// Whether it is out of the registry: it must end, or has and is looked at again.
+    pub(crate) must_end: bool,
+    pub(crate) look: Option<Look>,
 }
 
 /// What a person can still use because they made or learnt it.
@@ -94,21 +121,23 @@ pub(crate) fn save(connection: &Connection, session: &WordpressSession) -> Resul
         .map_err(StoreError::at("write a WordPress session"))
 }
 
-/// All sessions, each with whether its end is under way.
-pub(crate) fn load(connection: &Connection) -> Result<Vec<(WordpressSession, bool)>, StoreError> {
+/// All sessions.
+pub(crate) fn load(connection: &Connection) -> Result<Vec<KeptSession>, StoreError> {
     let failed = StoreError::at;
     let mut statement = connection
         .prepare(
-            "SELECT mark, instance, site, share, actor, wp_user_id, wp_login, opened_at_ms, expires_at_ms, ending
+            "SELECT mark, instance, site, share, actor, wp_user_id, wp_login, opened_at_ms, expires_at_ms, ending,
+                    look_at_ms, look
              FROM wordpress_sessions",
         )
         .map_err(failed("read the WordPress sessions"))?;
     let mut found = statement.query([]).map_err(failed("read the WordPress sessions"))?;
     let mut sessions = Vec::new();
     while let Some(row) = found.next().map_err(failed("read the WordPress sessions"))? {
-        type Columns = (String, String, String, Option<String>, String, u64, String, i64, i64, bool);
+        type Columns =
+            (String, String, String, Option<String>, String, u64, String, i64, i64, bool, Option<i64>, Option<String>);
         let columns: Columns = row.try_into().map_err(failed("read the WordPress sessions"))?;
-        let (mark, instance, site, share, actor, id, login, opened_at, expires_at, ending) = columns;
+        let (mark, instance, site, share, actor, id, login, opened_at, expires_at, must_end, look_at, seen) = columns;
         let session = WordpressSession {
             mark,
             instance: parsed("instance id", &instance)?,
@@ -119,7 +148,11 @@ pub(crate) fn load(connection: &Connection) -> Result<Vec<(WordpressSession, boo
             opened_at: moment(opened_at),
             expires_at: moment(expires_at),
         };
-        sessions.push((session, ending));
+        let look = match (look_at, seen) {
+            (Some(at), Some(seen)) => Some(Look { at: moment(at), seen: from_json("look at a site", &seen)? }),
+            _ => None,
+        };
+        sessions.push(KeptSession { session, must_end, look });
     }
     Ok(sessions)
 }
@@ -127,9 +160,53 @@ pub(crate) fn load(connection: &Connection) -> Result<Vec<(WordpressSession, boo
 /// Notes that a session must end; it stays until that is confirmed.
 pub(crate) fn mark_ending(connection: &Connection, mark: &str) -> Result<(), StoreError> {
     connection
-        .execute("UPDATE wordpress_sessions SET ending = 1 WHERE mark = ?1", [mark])
+        .execute("UPDATE wordpress_sessions SET ending = 1, look_at_ms = NULL, look = NULL WHERE mark = ?1", [mark])
         .map(drop)
         .map_err(StoreError::at("note that a WordPress session must end"))
+}
+
+/// Notes that a session has ended, and when its site is looked at again. One with the same mark that is open as a trace
+/// stays open.
+pub(crate) fn watch(connection: &Connection, mark: &str, look: &Look) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "UPDATE wordpress_sessions SET look_at_ms = ?2, look = ?3 WHERE mark = ?1",
+            params![mark, ms(look.at), json(&look.seen)?],
+        )
+        .map(drop)
+        .map_err(StoreError::at("note when a site is looked at again"))
+}
+
+/// Notes the next look, unless the session must end again meanwhile.
+pub(crate) fn watch_on(connection: &Connection, mark: &str, look: &Look) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "UPDATE wordpress_sessions SET look_at_ms = ?2, look = ?3 WHERE mark = ?1 AND look_at_ms IS NOT NULL",
+            params![mark, ms(look.at), json(&look.seen)?],
+        )
+        .map(drop)
+        .map_err(StoreError::at("note when a site is looked at again"))
+}
+
+/// Notes that no more looks are needed: the session is forgotten, unless it is open as a trace or must end again.
+pub(crate) fn stop_watching(connection: &Connection, mark: &str) -> Result<(), StoreError> {
+    connection
+        .execute("DELETE FROM wordpress_sessions WHERE mark = ?1 AND ending = 1 AND look_at_ms IS NOT NULL", [mark])
+        .and_then(|_| {
+            let keep = "UPDATE wordpress_sessions SET look_at_ms = NULL, look = NULL WHERE mark = ?1 AND ending = 0";
+            connection.execute(keep, [mark])
+        })
+        .map(drop)
+        .map_err(StoreError::at("note that a site was looked at"))
+}
+
+/// Forgets a trace that another session stands for from now on; a look at its site stays.
+pub(crate) fn supersede(connection: &Connection, mark: &str) -> Result<(), StoreError> {
+    connection
+        .execute("DELETE FROM wordpress_sessions WHERE mark = ?1 AND look_at_ms IS NULL", [mark])
+        .and_then(|_| connection.execute("UPDATE wordpress_sessions SET ending = 1 WHERE mark = ?1", [mark]))
+        .map(drop)
+        .map_err(StoreError::at("forget the trace of a WordPress session"))
 }
 
 /// Removes a session.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_access::rows::SsoOpen;
-use latchkey_access::{Actor, Denial, InstanceId, Permit, Rule, Share, ShareId, decide};
+use latchkey_access::{AccessTable, Actor, Denial, InstanceId, Permit, Rule, Share, ShareId, decide};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -249,16 +249,8 @@ async fn register(serve: &Arc<Serve>, uid: u32, hand_over: &HandOver) -> Result<
         opened_at: now,
         expires_at: later(now, serve.config.sso.session_life()),
     };
-    // Registered before it is decided on: a share that ends in between finds it.
-    serve.state.channels.register(Channel::Wordpress(session.clone()));
-    let allowed = decide_for(serve, &session);
-    let permit = match allowed {
-        Ok(permit) => permit,
-        Err(refused) => {
-            serve.state.channels.take(&session.mark);
-            return Err(refused);
-        }
-    };
+    let decide = |table: &AccessTable| decide_for(table, &session, serve.state.clock.now());
+    let permit = serve.state.channels.open(session.clone(), decide)?;
     if let Some(end) = share_end(serve, permit.share()) {
         session.expires_at = session.expires_at.min(end);
         serve.state.channels.update(Channel::Wordpress(session.clone()));
@@ -266,21 +258,24 @@ async fn register(serve: &Arc<Serve>, uid: u32, hand_over: &HandOver) -> Result<
     let superseded = serve.state.channels.take_superseded(&session, now);
     let row = session.clone();
     let written = serve.write(move |connection| {
-        superseded.iter().try_for_each(|channel| wordpress_sessions::delete(connection, channel.id()))?;
+        superseded.iter().try_for_each(|channel| wordpress_sessions::supersede(connection, channel.id()))?;
         wordpress_sessions::save(connection, &row)
     });
     let written = written.await;
     if written.is_err() {
-        serve.state.channels.take(&session.mark);
+        serve.state.channels.forget(&session.mark);
         return Err(Refused::new("unavailable", "The agent cannot write its state at the moment. Try again."));
     }
     Ok(Opening { session, permit, uid })
 }
 
-fn decide_for(serve: &Serve, session: &WordpressSession) -> Result<Permit<SsoOpen>, Refused> {
-    let (table, now) = (serve.state.table(), serve.state.clock.now());
-    let permit = decide::<SsoOpen>(&table, &session.actor, &session.instance, now)?;
-    let allowed = Channel::Wordpress(session.clone()).is_allowed(&table, now);
+fn decide_for(
+    table: &AccessTable,
+    session: &WordpressSession,
+    now: jiff::Timestamp,
+) -> Result<Permit<SsoOpen>, Refused> {
+    let permit = decide::<SsoOpen>(table, &session.actor, &session.instance, now)?;
+    let allowed = Channel::Wordpress(session.clone()).is_allowed(table, now);
     let refused = || Refused {
         rule: Some(Rule::A9),
         ..Refused::new("ended", "Your access does not allow to log in as this WordPress user any more.")
@@ -313,11 +308,9 @@ async fn confirm(serve: &Arc<Serve>, opening: &Opening, opened: Opened) -> Resul
         }
         note_pinned(serve, share, opened.administrator, None).await;
     }
-    if serve.state.channels.contains(&session.mark) {
-        decide_for(serve, session).map(drop)
-    } else {
-        Err(Refused::new("ended", "Your access to this site has just ended."))
-    }
+    let decide = |table: &AccessTable| decide_for(table, session, serve.state.clock.now()).map(drop);
+    let still = serve.state.channels.use_now(&session.mark, decide);
+    still.unwrap_or_else(|| Err(Refused::new("ended", "Your access to this site has just ended.")))
 }
 
 /// Ends what was begun: the session may exist although nobody has its cookie.
@@ -348,9 +341,8 @@ async fn give_up(serve: &Arc<Serve>, opening: &Opening, reason: &str) {
 /// Ends a session that was begun, whether it is registered still or was swept meanwhile: the site may have made it
 /// after the sweep asked.
 fn end_begun(serve: &Arc<Serve>, opening: &Opening) {
-    serve.state.channels.take(&opening.session.mark);
-    let (serve, channel) = (serve.clone(), Channel::Wordpress(opening.session.clone()));
-    request::spawn(async move { channels::close(&serve, vec![channel]).await });
+    let (serve, begun) = (serve.clone(), serve.state.channels.take_begun(opening.session.clone()));
+    request::spawn(async move { channels::close(&serve, begun).await });
 }
 
 /// Keeps on the share what was seen of its pinned user.

@@ -1,0 +1,56 @@
+//! What a reply says of an end: what was closed, what could not be reached, what is left behind.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::store::wordpress_sessions::{Residue, WordpressSession};
+
+/// What ended with a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Ended {
+    /// How many channels of each kind were closed.
+    pub(crate) closed: Closed,
+    /// What could not be reached; it is tried again until it is done.
+    pub(crate) unconfirmed: Vec<Unconfirmed>,
+    /// What the person can still use because they made or learnt it.
+    pub(crate) residue: Vec<Residue>,
+}
+
+/// Closed channels, counted by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Closed {
+    /// SFTP sessions.
+    pub(crate) sftp: u32,
+    /// FTP sessions.
+    pub(crate) ftp: u32,
+    /// Sessions in WP Admin.
+    pub(crate) wordpress: u32,
+    /// phpMyAdmin sessions.
+    pub(crate) phpmyadmin: u32,
+    /// Database connections.
+    pub(crate) database: u32,
+    /// Browsers signed in to the gateway.
+    pub(crate) gateway: u32,
+    /// Uploads and downloads.
+    pub(crate) transfer: u32,
+    /// Event streams.
+    pub(crate) stream: u32,
+    /// Jobs.
+    pub(crate) job: u32,
+}
+
+/// Something whose end could not be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Unconfirmed {
+    /// The kind of channel.
+    pub(crate) channel: &'static str,
+    /// Which one, in words.
+    pub(crate) what: String,
+}
+
+impl Unconfirmed {
+    pub(crate) fn of(session: &WordpressSession) -> Self {
+        let what = format!("the session as {} on {}", session.user.login, session.instance);
+        Self { channel: "wordpress", what }
+    }
+}
