@@ -1,5 +1,6 @@
 //! The only place that reads the time.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,13 @@ impl Clock {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let ms = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millisecond(ms.saturating_add(self.shift_ms.load(Ordering::Relaxed))).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long the agent has been running, by the clock that only ticks. For waits and rates.
+    #[expect(clippy::disallowed_methods, reason = "the clock module is where the time is read")]
+    pub(crate) fn ticking(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed() + Duration::from_millis(self.shift_ms.load(Ordering::Relaxed).try_into().unwrap_or_default())
     }
 
     /// Moves the clock forward.

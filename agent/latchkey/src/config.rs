@@ -1,10 +1,14 @@
 //! The configuration file of serve.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub(crate) use limits::Limits;
 
 /// Everything that serve is told. `packaging/config/latchkey.toml` documents each line.
 #[derive(Debug, Deserialize)]
@@ -23,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) sso: Sso,
     #[serde(default)]
     pub(crate) invitations: Invitations,
+    #[serde(default)]
+    pub(crate) limits: Limits,
 }
 
 /// How the log is written.
@@ -42,13 +48,15 @@ pub(crate) struct Broker {
     pub(crate) socket: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Panel {
     pub(crate) listen: SocketAddr,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) client_ca: PathBuf,
+    /// Client certificates that are not let in any more.
+    pub(crate) revoked: Option<PathBuf>,
     #[serde(default)]
     pub(crate) peers: Vec<PanelPeer>,
 }
@@ -60,6 +68,9 @@ pub(crate) struct PanelPeer {
     /// The one URI among the certificate's subject alternative names.
     pub(crate) uri: String,
     pub(crate) scopes: Vec<Scope>,
+    /// How many requests it may make; no limit unless it is set.
+    #[serde(default)]
+    pub(crate) requests_per_minute: u32,
 }
 
 /// What a client certificate may be used for.
@@ -74,7 +85,7 @@ pub(crate) enum Scope {
     Metrics,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Gateway {
     pub(crate) listen: SocketAddr,
@@ -98,6 +109,13 @@ pub(crate) struct Mail {
     pub(crate) from: String,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) smtp: Option<String>,
+    /// How many letters go to one address within an hour.
+    #[serde(default = "letters_per_hour")]
+    pub(crate) per_recipient_per_hour: u32,
+}
+
+const fn letters_per_hour() -> u32 {
+    40
 }
 
 #[derive(Debug, Deserialize)]
@@ -203,6 +221,12 @@ impl Config {
         }
         if self.sso.session_life_s == 0 {
             return wrong("sso.session_life_s", "at least one second");
+        }
+        if self.mail.per_recipient_per_hour == 0 {
+            return wrong("mail.per_recipient_per_hour", "at least one letter");
+        }
+        if !self.limits.leave_room() {
+            return wrong("limits", "at least one handshake and one connection");
         }
         if self.invitations.life_s == 0 {
             return wrong("invitations.life_s", "at least one second");

@@ -12,15 +12,19 @@ mod cli;
 mod clock;
 mod config;
 mod counted;
+mod doors;
 mod gateway;
 #[cfg(test)]
 mod golden;
+mod guesses;
 mod mail;
 mod net;
 mod notify;
 mod operations;
+mod patience;
 mod pki;
 mod problem;
+mod rates;
 mod registry;
 mod request;
 mod room;
@@ -29,6 +33,7 @@ mod serve;
 mod shares;
 mod state;
 mod store;
+mod tls;
 mod token;
 mod wordpress;
 

@@ -2,91 +2,54 @@
 //!
 //! `axum::serve` sets no deadline for headers, so the accept loop is our own.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use hyper::body::Incoming;
+use axum::http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::counted::COUNTED;
-use crate::room::Room;
+use crate::patience::Patient;
+use crate::problem::{Code, Problem};
+use crate::room::{Place, Places, Room};
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// From the end of the last reply on.
 const HEADERS: Duration = Duration::from_secs(15);
-const MOST_CONNECTIONS: usize = 1024;
-const MOST_OF_ONE_ADDRESS: usize = 256;
+/// For the other end to take something of a reply.
+const READING: Duration = Duration::from_secs(30);
+/// Request line and headers, as the other end writes them.
+const LONGEST_HEAD: usize = 32 << 10;
+const MOST_HEADERS: usize = 100;
+/// Certificates run out while a connection lasts.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Why TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsFault {
-    /// A certificate or key cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The certificate does not fit the key, or is none.
-    #[error("the certificate {} cannot be used", path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: rustls::Error,
-    },
-    /// The root for client certificates cannot be used.
-    #[error("the client root {} cannot be used: {what}", path.display())]
-    ClientRoot {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
-}
+/// What a listener shows, and what it makes of whoever comes. It may be replaced while the listener runs.
+pub(crate) trait Door: Send + Sync + 'static {
+    /// What stands in the extensions of each request.
+    type Known: Clone + PartialEq + Send + Sync + 'static;
 
-/// TLS for a listener: its certificate, and the root of its clients' certificates if they need one.
-pub(crate) fn tls(certificate: &Path, key: &Path, client_root: Option<&Path>) -> Result<ServerConfig, TlsFault> {
-    let read = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsFault::Read { path, source }
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
-        .map_err(read(certificate))?
-        .collect::<Result<_, _>>()
-        .map_err(read(certificate))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(read(key))?;
-    let builder = ServerConfig::builder();
-    let builder = match client_root {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let wrong = |what: String| TlsFault::ClientRoot { path: path.to_owned(), what };
-            let mut roots = RootCertStore::empty();
-            for root in CertificateDer::pem_file_iter(path).map_err(read(path))? {
-                roots.add(root.map_err(read(path))?).map_err(|error| wrong(error.to_string()))?;
-            }
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| wrong(error.to_string()))?)
-        }
-    };
-    let mut config = builder
-        .with_single_cert(chain, private)
-        .map_err(|source| TlsFault::Certificate { path: certificate.to_owned(), source })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    /// The TLS settings for new connections.
+    fn tls(&self) -> Arc<ServerConfig>;
+
+    /// What is known of a connection; `None` if there must be none.
+    fn admit(&self, arrived: &Arrived) -> Option<Self::Known>;
 }
 
 /// What is known of a connection before its first request.
@@ -94,89 +57,262 @@ pub(crate) fn tls(certificate: &Path, key: &Path, client_root: Option<&Path>) ->
 pub(crate) struct Arrived {
     /// Where it came from.
     pub(crate) address: SocketAddr,
-    /// The client's certificate, if one was asked for; verified against the root.
-    pub(crate) certificate: Option<CertificateDer<'static>>,
+    /// The client's certificate and those that came with it, if one was asked for.
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
 }
 
-/// Accepts TLS connections and serves them until the process ends. What `known` makes of a connection stands in the
-/// extensions of each of its requests.
-pub(crate) async fn accept_tls<T: Clone + Send + Sync + 'static>(
+/// How many connections a listener has at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// In the middle of their handshake.
+    pub(crate) handshakes: Places,
+    /// After it.
+    pub(crate) connections: Places,
+}
+
+struct Rooms {
+    handshakes: Room<IpAddr>,
+    connections: Room<IpAddr>,
+}
+
+/// Accepts TLS connections and serves them until the process ends. A connection whose certificate a new door does not
+/// let in, or lets in as another, is cut.
+pub(crate) async fn accept_tls<D: Door>(
     listener: TcpListener,
-    config: ServerConfig,
+    door: watch::Receiver<Arc<D>>,
     router: Router,
-    known: impl Fn(Arrived) -> T + Clone + Send + 'static,
+    bounds: Bounds,
 ) {
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let room = Room::new(MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS);
+    let rooms =
+        Arc::new(Rooms { handshakes: Room::new(bounds.handshakes), connections: Room::new(bounds.connections) });
     loop {
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                // Entered here, so that more connections than places never wait for their task to run.
+                let Some(place) = rooms.handshakes.enter(network_of(address.ip())) else { continue };
+                tokio::spawn(serve_tls(stream, address, place, rooms.clone(), door.clone(), router.clone()));
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
             }
-        };
-        let Some(place) = room.enter(network_of(address.ip())) else {
-            COUNTED.connections_refused.count();
-            tracing::debug!(%address, "a connection too many");
-            continue;
-        };
-        let (acceptor, router, known) = (acceptor.clone(), router.clone(), known.clone());
-        tokio::spawn(async move {
-            let _place = place;
-            let _ = stream.set_nodelay(true);
-            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    let certificates = stream.get_ref().1.peer_certificates();
-                    let certificate =
-                        certificates.and_then(|chain| chain.first()).map(|leaf| leaf.clone().into_owned());
-                    serve_http(stream, router, known(Arrived { address, certificate })).await;
-                }
-                Ok(Err(error)) => tracing::debug!(%address, %error, "a handshake failed"),
-                Err(_) => tracing::debug!(%address, "a handshake took too long"),
-            }
-        });
+        }
+    }
+}
+
+async fn serve_tls<D: Door>(
+    stream: TcpStream,
+    address: SocketAddr,
+    place: Place<IpAddr>,
+    rooms: Arc<Rooms>,
+    mut door: watch::Receiver<Arc<D>>,
+    router: Router,
+) {
+    let _ = stream.set_nodelay(true);
+    let acceptor = TlsAcceptor::from(door.borrow().tls());
+    let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(Patient::new(stream, READING)));
+    let stream = tokio::select! {
+        outcome = handshake => match outcome {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%address, %error, "a handshake failed"),
+            Err(_) => return tracing::debug!(%address, "a handshake took too long"),
+        },
+        () = place.displaced() => return evicted(address, "a handshake"),
+    };
+    drop(place);
+    let Some(place) = rooms.connections.enter(network_of(address.ip())) else {
+        COUNTED.connections_refused.count();
+        return tracing::debug!(%address, "all places are at work");
+    };
+    let place = Arc::new(place);
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificates = certificates.iter().map(|one| one.clone().into_owned()).collect();
+    let arrived = Arrived { address, certificates };
+    let admitted = door.borrow_and_update().admit(&arrived);
+    let Some(known) = admitted else { return };
+    tokio::select! {
+        () = serve_http(stream, router, known.clone(), place.clone()) => {}
+        () = place.displaced() => evicted(address, "a connection"),
+        () = no_longer_admitted(&mut door, &arrived, &known) => tracing::info!(%address, "a connection is cut: its certificate is not let in any more, or as another"),
+    }
+}
+
+fn evicted(address: SocketAddr, what: &str) {
+    COUNTED.connections_evicted.count();
+    tracing::debug!(%address, "{what} made place for another");
+}
+
+/// Waits until the door, as it is then, does not let this connection in as the same.
+async fn no_longer_admitted<D: Door>(door: &mut watch::Receiver<Arc<D>>, arrived: &Arrived, known: &D::Known) {
+    loop {
+        // An error means that the door stays as it is.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_AGAIN, door.changed()).await {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        if door.borrow_and_update().admit(arrived).as_ref() != Some(known) {
+            return;
+        }
     }
 }
 
 /// What counts as one address: with IPv6 everybody has a network of their own.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
-/// Serves HTTP/1.1 on a connection until it ends.
-pub(crate) async fn serve_http<T: Clone + Send + Sync + 'static>(
+/// Serves HTTP/1.1 on a connection until it ends. While a request is worked on, the place cannot be taken away.
+pub(crate) async fn serve_http<T, K>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     known: T,
-) {
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(known.clone());
-        router.clone().oneshot(request.map(Body::new))
+    place: Arc<Place<K>>,
+) where
+    T: Clone + Send + Sync + 'static,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    serve_http_within(HEADERS, stream, router, known, place).await;
+}
+
+async fn serve_http_within<T, K>(
+    headers: Duration,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    known: T,
+    place: Arc<Place<K>>,
+) where
+    T: Clone + Send + Sync + 'static,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        answer(router.clone(), known.clone(), place.clone(), request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(64 << 10)
+        .header_read_timeout(headers)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(2 * LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::network_of;
+async fn answer<T, K>(
+    router: Router,
+    known: T,
+    place: Arc<Place<K>>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, std::convert::Infallible>
+where
+    T: Clone + Send + Sync + 'static,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(known);
+    let body = if body.is_end_stream() {
+        if !place.begin_work() {
+            // Displaced a moment ago: the connection is about to be cut.
+            return Ok(status_only(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        Body::empty()
+    } else {
+        Body::new(Arriving { body, place: place.clone() })
+    };
+    let response = router.oneshot(Request::from_parts(parts, body)).await?;
+    Ok(if response.body().size_hint().exact().is_some() {
+        place.end_work();
+        response
+    } else {
+        response.map(|body| Body::new(Leaving { body, place }))
+    })
+}
 
-    #[test]
-    fn addresses_of_one_ipv6_network_count_as_one() {
-        let of = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2::7"), of("2001:db8:1:2:ffff::1"));
-        assert_ne!(of("2001:db8:1:2::7"), of("2001:db8:1:3::7"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+fn status_only(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Refuses a request whose line and headers are too long together. hyper's own bound is of its buffer, about twice as much.
+pub(crate) fn check_head<B>(request: &Request<B>) -> Result<(), Problem> {
+    let line = request.method().as_str().len() + request.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
+    let each =
+        |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| name.as_str().len() + value.len() + 4;
+    if line + request.headers().iter().map(each).sum::<usize>() + 2 <= LONGEST_HEAD {
+        return Ok(());
+    }
+    let detail = format!("expected a request line and headers of at most {LONGEST_HEAD} bytes together");
+    Err(Problem::new(Code::TooLarge, detail).with_status(431))
+}
+
+/// The body of a request: work begins when all of it is there.
+struct Arriving<K: Clone + Eq + Hash> {
+    body: Incoming,
+    place: Arc<Place<K>>,
+}
+
+impl<K: Clone + Eq + Hash> HttpBody for Arriving<K> {
+    type Data = Bytes;
+    type Error = ArrivalFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ArrivalFault>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let complete = frame.is_none() || self.body.is_end_stream();
+        Poll::Ready(match frame {
+            _ if complete && !self.place.begin_work() => Some(Err(ArrivalFault::Displaced)),
+            frame => frame.map(|frame| frame.map_err(ArrivalFault::Broken)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
+
+/// Why a body did not arrive.
+#[derive(Debug, thiserror::Error)]
+enum ArrivalFault {
+    /// The connection made place for another.
+    #[error("the connection made place for another")]
+    Displaced,
+    /// The other end broke it off.
+    #[error("the body was broken off")]
+    Broken(#[source] hyper::Error),
+}
+
+/// The body of a reply that comes bit by bit: work ends with it.
+struct Leaving<K: Clone + Eq + Hash> {
+    body: Body,
+    place: Arc<Place<K>>,
+}
+
+impl<K: Clone + Eq + Hash> HttpBody for Leaving<K> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Drop for Leaving<K> {
+    fn drop(&mut self) {
+        self.place.end_work();
+    }
+}
+
+#[cfg(test)]
+mod tests;

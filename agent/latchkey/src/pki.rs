@@ -4,6 +4,7 @@
 
 mod certificate;
 mod files;
+pub(crate) mod revoked;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,9 +16,14 @@ pub(crate) use certificate::CertificateError;
 use certificate::{Authority, Purpose};
 pub(crate) use files::FileError;
 use files::{Overwrite, PemPair};
+use revoked::{Entry, ListFault, Revoked};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// The name of the authority's own files: `ca.pem` and `ca.key`.
 const AUTHORITY: &str = "ca";
+/// The name of the list of revoked certificates.
+const REVOKED: &str = "revoked";
 const AUTHORITY_DAYS: u32 = 3650;
 const LEAF_DAYS: u32 = 825;
 
@@ -32,6 +38,27 @@ pub(crate) enum Command {
     ///
     /// Example: latchkey pki issue --dir /etc/latchkey/pki --name panel-client --client-uri urn:latchkey:panel:main
     Issue(Issue),
+    /// Put a client certificate on the list of those that are not let in any more: DIR/revoked.
+    ///
+    /// If `[panel] revoked` names that list, the agent cuts the certificate's connections within a second.
+    ///
+    /// Example: latchkey pki revoke --dir /etc/latchkey/pki --certificate /etc/latchkey/pki/panel-client.pem
+    Revoke(Revoke),
+}
+
+/// `latchkey pki revoke`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["certificate", "serial"]))]
+pub(crate) struct Revoke {
+    /// Folder that holds the list; the list is made if it is missing.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The certificate, as a PEM file.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Its serial number in hexadecimal digits, if you do not have the file.
+    #[arg(long, value_name = "HEX")]
+    serial: Option<String>,
 }
 
 /// `latchkey pki init`.
@@ -90,7 +117,30 @@ impl fmt::Display for Written {
     }
 }
 
-/// Why no certificate was made.
+/// What a command has done; displays as a sentence for people.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Files of a certificate.
+    Written(Written),
+    /// A line in the list of revoked certificates.
+    Revoked {
+        /// The list.
+        list: PathBuf,
+        /// The line.
+        entry: Entry,
+    },
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Written(written) => written.fmt(f),
+            Self::Revoked { list, entry } => write!(f, "revoked: {entry} (in {})", list.display()),
+        }
+    }
+}
+
+/// Why no certificate was made or revoked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PkiError {
     /// The certificate could not be made.
@@ -110,6 +160,19 @@ pub(crate) enum PkiError {
         #[source]
         source: FileError,
     },
+    /// The certificate to revoke cannot be read.
+    #[error("read the certificate {}", .path.display())]
+    ToRevoke {
+        path: PathBuf,
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The serial number is none.
+    #[error("--serial: expected 1 to 40 hexadecimal digits")]
+    Serial,
+    /// The list of revoked certificates cannot be used.
+    #[error("use the list of revoked certificates")]
+    Revoked(#[source] ListFault),
     /// The name cannot be a file name here.
     #[error(
         "--name {name:?}: expected 1 to 64 letters, digits, `-`, `_` or `.`, not beginning with `.` or `-`, and not `ca`"
@@ -118,17 +181,38 @@ pub(crate) enum PkiError {
 }
 
 /// Carries a command out. Blocks; needs to write in the folder; random numbers come from the kernel.
-pub(crate) fn run(command: &Command, now: Timestamp) -> Result<Written, PkiError> {
+pub(crate) fn run(command: &Command, now: Timestamp) -> Result<Done, PkiError> {
     match command {
-        Command::Init(init) => make_authority(init, now),
-        Command::Issue(issue) => make_leaf(issue, now),
+        Command::Init(init) => make_authority(init, now).map(Done::Written),
+        Command::Issue(issue) => make_leaf(issue, now).map(Done::Written),
+        Command::Revoke(revoke) => put_on_list(revoke),
     }
+}
+
+fn put_on_list(revoke: &Revoke) -> Result<Done, PkiError> {
+    let entry = match (&revoke.certificate, &revoke.serial) {
+        (Some(path), _) => {
+            let read = CertificateDer::from_pem_file(path);
+            Entry::fingerprint_of(&read.map_err(|source| PkiError::ToRevoke { path: path.clone(), source })?)
+        }
+        (None, serial) => {
+            let line = format!("serial:{}", serial.as_deref().unwrap_or_default());
+            Entry::parse(&line).ok_or(PkiError::Serial)?
+        }
+    };
+    let list = revoke.dir.join(REVOKED);
+    entry.add_to(&list).map_err(PkiError::Revoked)?;
+    // Read as the agent will read it.
+    Revoked::read(&list).map_err(PkiError::Revoked)?;
+    Ok(Done::Revoked { list, entry })
 }
 
 fn make_authority(init: &Init, now: Timestamp) -> Result<Written, PkiError> {
     let name = init.name.clone().unwrap_or_else(default_name);
     let made = certificate::make_authority(&name, now, init.days).map_err(PkiError::Certificate)?;
-    write(PemPair::new(&init.dir, AUTHORITY), &made, overwrite(init.force), &init.dir)
+    let written = write(PemPair::new(&init.dir, AUTHORITY), &made, overwrite(init.force), &init.dir)?;
+    revoked::make(&init.dir.join(REVOKED)).map_err(PkiError::Revoked)?;
+    Ok(written)
 }
 
 fn make_leaf(issue: &Issue, now: Timestamp) -> Result<Written, PkiError> {

@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::doors::Doors;
 use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
@@ -17,23 +18,22 @@ use crate::wordpress::redeemer;
 use crate::{api, background, gateway, notify};
 
 /// Runs the agent until it is told to stop.
-pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
-    let config = Config::read(config)?;
+pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
+    let config = Config::read(path)?;
     notify::start_logging(config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(128).build()?;
-    let outcome = runtime.block_on(run_until_stopped(config));
+    let outcome = runtime.block_on(run_until_stopped(config, path));
     // A site that does not answer must not hold up the end of the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn run_until_stopped(config: Config) -> anyhow::Result<()> {
+async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     // The first of two providers wins; there is only one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let state = State::open(&config.state_dir, Clock::default())?;
     let post_office = PostOffice::new(&config.mail)?;
-    let panel_tls = api::tls::panel(&config.panel)?;
-    let gateway_tls = api::tls::gateway(&config.gateway)?;
+    let doors = Doors::open(&config)?;
     let (serve, to_record) = Serve::new(config, state);
     background::write_records(serve.clone(), to_record);
     background::sweep_at_start(&serve).await;
@@ -48,9 +48,11 @@ async fn run_until_stopped(config: Config) -> anyhow::Result<()> {
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));
     tokio::spawn(redeemer::listen(serve.clone(), redeem));
-    tokio::spawn(api::listen::panel(serve.clone(), panel, panel_tls));
+    tokio::spawn(api::listen::panel(serve.clone(), panel, doors.panel()));
     tokio::spawn(api::listen::cli(serve.clone(), cli));
-    tokio::spawn(gateway::listen(serve.clone(), gateway, gateway_tls));
+    tokio::spawn(gateway::listen(serve.clone(), gateway, doors.gateway()));
+    // Watches for SIGHUP from here on, before anybody is told that the agent is ready.
+    tokio::spawn(doors.keep(path.to_owned())?);
     notify::ready();
     tracing::info!(panel = %serve.config.panel.listen, gateway = %serve.config.gateway.url, "ready");
     notify::stopped().await?;

@@ -12,47 +12,53 @@ use axum::routing::{MethodFilter, MethodRouter};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use latchkey_access::{Actor, InstanceId, ShareId, operation};
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 
 use super::call::Call;
 use super::idempotency;
+use super::limits::Limits;
 use super::peer::{ACTOR_HEADER, Peer};
 use super::reply::{Reply, problem_response};
 use super::routes::{Needs, ROUTES, Route};
 use crate::caller::{Caller, Note};
 use crate::config::Scope;
 use crate::counted::COUNTED;
-use crate::net::{accept_tls, serve_http};
+use crate::doors::PanelDoor;
+use crate::net::{accept_tls, check_head, serve_http};
 use crate::problem::{Code, Problem};
 use crate::request;
+use crate::room::{Places, Room};
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
 
 const LONGEST_BODY: usize = 1 << 20;
 const MOST_THROWN_AWAY: usize = 16 << 20;
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
+const PLACES_OF_COMMAND_LINE: Places = Places { in_all: 256, of_one: 256 };
 
 /// Serves the panel until the process ends.
-pub(crate) async fn panel(serve: Arc<Serve>, listener: TcpListener, tls: ServerConfig) {
-    let router = router(&serve);
-    accept_tls(listener, tls, router, move |arrived| {
-        let certificate = arrived.certificate.unwrap_or_else(|| Vec::new().into());
-        let peer = Peer::of_certificate(&certificate, &serve.config.panel.peers, arrived.address.ip().to_string());
-        Arc::new(peer)
-    })
-    .await;
+pub(crate) async fn panel(serve: Arc<Serve>, listener: TcpListener, door: watch::Receiver<Arc<PanelDoor>>) {
+    accept_tls(listener, door, router(&serve), serve.config.limits.bounds()).await;
 }
 
 /// Serves the command line until the process ends. Only root and the agent's own user get in.
 pub(crate) async fn cli(serve: Arc<Serve>, listener: UnixListener) {
     let (router, root) = (router(&serve), Arc::new(Peer::cli()));
     let own = rustix::process::getuid().as_raw();
+    let room = Room::new(PLACES_OF_COMMAND_LINE);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if peer.uid() == 0 || peer.uid() == own => {
-                    tokio::spawn(serve_http(stream, router.clone(), root.clone()));
+                    let Some(place) = room.enter(peer.uid()).map(Arc::new) else { continue };
+                    let (router, root) = (router.clone(), root.clone());
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            () = serve_http(stream, router, root, place.clone()) => {}
+                            () = place.displaced() => {}
+                        }
+                    });
                 }
                 _ => tracing::warn!("somebody else knocked at the socket of the command line"),
             },
@@ -66,14 +72,15 @@ pub(crate) async fn cli(serve: Arc<Serve>, listener: UnixListener) {
 
 fn router(serve: &Arc<Serve>) -> Router {
     let mut paths: Vec<(&'static str, MethodRouter)> = Vec::new();
+    let limits: Arc<Limits> = Arc::default();
     for route in ROUTES {
-        let serve = serve.clone();
+        let (serve, limits) = (serve.clone(), limits.clone());
         let answer = move |params: RawPathParams, peer: axum::Extension<Arc<Peer>>, request: Request| {
             let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            let serve = serve.clone();
+            let (serve, limits) = (serve.clone(), limits.clone());
             async move {
                 let id = request::new_id();
-                request::under(&id, answer(serve, route, params, peer.0, request, &id)).await
+                request::under(&id, answer(serve, limits, route, params, (peer.0, request, &id))).await
             }
         };
         let filter = method_filter(route.method);
@@ -108,11 +115,10 @@ fn unrouted(problem: &Problem) -> Response<Body> {
 
 async fn answer(
     serve: Arc<Serve>,
+    limits: Arc<Limits>,
     route: &'static Route,
     params: HashMap<String, String>,
-    peer: Arc<Peer>,
-    request: Request,
-    request_id: &str,
+    (peer, request, request_id): (Arc<Peer>, Request, &str),
 ) -> Response<Body> {
     let about = note_of(route, &params);
     let mut caller = Caller {
@@ -121,7 +127,7 @@ async fn answer(
         address: peer.address.clone(),
         request_id: Some(request_id.to_owned()),
     };
-    let outcome = match admit(&serve, route, &peer, &request) {
+    let outcome = match admit(&serve, &limits, route, &peer, &request) {
         Ok(actor) => {
             caller.actor = actor;
             carry_out(&serve, route, params, caller.clone(), request).await
@@ -164,13 +170,16 @@ fn note_of(route: &Route, params: &HashMap<String, String>) -> Note {
     }
 }
 
-fn admit(serve: &Serve, route: &Route, peer: &Peer, request: &Request) -> Result<Actor, Problem> {
+fn admit(serve: &Serve, limits: &Limits, route: &Route, peer: &Peer, request: &Request) -> Result<Actor, Problem> {
+    check_head(request)?;
+    limits.take_of_peer(serve, peer)?;
     match route.needs {
         Needs::Peer => peer.must_be_known().map(|()| Actor::Panel),
         Needs::Metrics => peer.must_have(Scope::Metrics).map(|()| Actor::Panel),
         Needs::Actor => {
             let header = request.headers().get(ACTOR_HEADER).map(axum::http::HeaderValue::as_bytes);
-            peer.actor(&serve.state.table(), header)
+            let actor = peer.actor(&serve.state.table(), header)?;
+            limits.take_of_person(serve, &actor, request.method()).map(|()| actor)
         }
     }
 }

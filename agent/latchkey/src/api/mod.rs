@@ -10,19 +10,19 @@ mod gateway_links;
 mod hostings;
 mod idempotency;
 mod instances;
+mod limits;
 pub(crate) mod listen;
 mod metrics;
 mod openapi;
 mod operations;
 mod page;
-mod peer;
+pub(crate) mod peer;
 mod people;
 mod reply;
 mod routes;
 mod sessions;
 mod shares;
 mod status;
-pub(crate) mod tls;
 
 #[cfg(test)]
 pub(crate) use openapi::document as openapi_document;

@@ -11,26 +11,34 @@ use crate::problem::{Code, Problem};
 pub(crate) const ACTOR_HEADER: &str = "latchkey-actor";
 
 /// The other end of a connection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Peer {
     /// The certificate's URI, or `cli`.
     pub(crate) name: String,
     /// Where it connects from.
     pub(crate) address: Option<String>,
+    /// How many requests it may make; 0 is no limit.
+    pub(crate) requests_per_minute: u32,
     scopes: Vec<Scope>,
 }
 
 impl Peer {
     /// The root of the node at the Unix socket.
     pub(crate) fn cli() -> Self {
-        Self { name: "cli".into(), address: None, scopes: vec![Scope::Panel, Scope::People, Scope::Metrics] }
+        let scopes = vec![Scope::Panel, Scope::People, Scope::Metrics];
+        Self { name: "cli".into(), address: None, requests_per_minute: 0, scopes }
     }
 
     /// The peer with this certificate: its one URI must be one that the operator lists, to the letter.
     pub(crate) fn of_certificate(certificate: &[u8], known: &[PanelPeer], address: String) -> Self {
         let uri = only_uri(certificate).unwrap_or_default();
-        let scopes = known.iter().find(|peer| peer.uri == uri && !uri.is_empty()).map(|peer| peer.scopes.clone());
-        Self { name: uri, address: Some(address), scopes: scopes.unwrap_or_default() }
+        let listed = known.iter().find(|peer| peer.uri == uri && !uri.is_empty());
+        Self {
+            name: uri,
+            address: Some(address),
+            requests_per_minute: listed.map_or(0, |peer| peer.requests_per_minute),
+            scopes: listed.map(|peer| peer.scopes.clone()).unwrap_or_default(),
+        }
     }
 
     /// Refuses a certificate that the operator did not list.

@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE,
 };
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
@@ -19,29 +20,28 @@ pub(super) struct Answer {
     cookie: Option<String>,
     /// Another origin that the page's form may post to.
     posts_to: Option<String>,
+    retry_after_s: Option<u64>,
 }
 
 impl Answer {
     /// A page.
     pub(super) fn page(page: &impl Template) -> Self {
         match page.render() {
-            Ok(body) => Self { status: 200, body, location: None, cookie: None, posts_to: None },
+            Ok(body) => Self { body, ..Self::empty(200) },
             Err(error) => {
                 tracing::error!(%error, "a page could not be rendered");
-                Self {
-                    status: 500,
-                    body: "The page could not be shown.".into(),
-                    location: None,
-                    cookie: None,
-                    posts_to: None,
-                }
+                Self { body: "The page could not be shown.".into(), ..Self::empty(500) }
             }
         }
     }
 
     /// On to another page of the gateway, with GET.
     pub(super) fn see(path: impl Into<String>) -> Self {
-        Self { status: 303, body: String::new(), location: Some(path.into()), cookie: None, posts_to: None }
+        Self { location: Some(path.into()), ..Self::empty(303) }
+    }
+
+    const fn empty(status: u16) -> Self {
+        Self { status, body: String::new(), location: None, cookie: None, posts_to: None, retry_after_s: None }
     }
 
     /// A problem in words.
@@ -82,7 +82,7 @@ impl From<Problem> for Answer {
             }
             _ => ("That did not work", sentence(&problem.detail)),
         };
-        Self::problem(title, &text).with_status(problem.status)
+        Self { retry_after_s: problem.retry_after_s, ..Self::problem(title, &text).with_status(problem.status) }
     }
 }
 
@@ -116,6 +116,9 @@ impl IntoResponse for Answer {
         set(REFERRER_POLICY, if posts_elsewhere { "origin" } else { "strict-origin" });
         set(HeaderName::from_static("x-content-type-options"), "nosniff");
         set(HeaderName::from_static("strict-transport-security"), "max-age=31536000");
+        if let Some(wait) = self.retry_after_s {
+            set(RETRY_AFTER, &wait.to_string());
+        }
         if let Some(location) = &self.location {
             set(LOCATION, location);
         }

@@ -56,7 +56,7 @@ pub(super) async fn show(State(gateway): Here, Path(text): Path<String>) -> Resu
 pub(super) async fn accept(
     State(gateway): Here,
     Path(text): Path<String>,
-    Extension(Address(address)): Extension<Address>,
+    Extension(Address { text: address, .. }): Extension<Address>,
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
     check_origin(&gateway, &headers)?;

@@ -3,11 +3,13 @@
 mod answer;
 mod hand_over;
 mod invitation;
+mod limits;
 mod my_instances;
 mod pages;
 mod session;
 mod sign_in;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +19,15 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use rustls::ServerConfig;
+use latchkey_access::PersonId;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use self::answer::Answer;
+use crate::doors::GatewayDoor;
 use crate::net::accept_tls;
 use crate::problem::{Code, Problem};
+use crate::rates::Rates;
 use crate::request;
 use crate::serve::Serve;
 
@@ -33,17 +38,31 @@ const BODY_PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub(crate) struct Gateway {
     serve: Arc<Serve>,
-    sign_ins: Arc<sign_in::Throttle>,
+    limits: Arc<limits::Limits>,
+    /// Who was sent a link to sign in.
+    links_sent: Arc<Rates<PersonId>>,
 }
 
 /// The address a request came from.
-#[derive(Debug, Clone)]
-pub(crate) struct Address(String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    ip: IpAddr,
+    /// The same for the audit.
+    text: String,
+}
+
+impl Address {
+    /// Somebody's.
+    pub(crate) fn new(ip: IpAddr) -> Self {
+        Self { ip, text: ip.to_string() }
+    }
+}
 
 /// Serves the gateway until the process ends.
-pub(crate) async fn listen(serve: Arc<Serve>, listener: TcpListener, tls: ServerConfig) {
-    let router = router(Gateway { serve, sign_ins: Arc::default() });
-    accept_tls(listener, tls, router, |arrived| Address(arrived.address.ip().to_string())).await;
+pub(crate) async fn listen(serve: Arc<Serve>, listener: TcpListener, door: watch::Receiver<Arc<GatewayDoor>>) {
+    let bounds = serve.config.limits.bounds();
+    let router = router(Gateway { serve, limits: Arc::default(), links_sent: Arc::default() });
+    accept_tls(listener, door, router, bounds).await;
 }
 
 fn router(gateway: Gateway) -> Router {
@@ -61,6 +80,7 @@ fn router(gateway: Gateway) -> Router {
         .fallback(async || answer::not_found())
         .method_not_allowed_fallback(async || answer::not_found().with_status(405))
         .layer(axum::middleware::from_fn(whole_body))
+        .layer(axum::middleware::from_fn_with_state(gateway.clone(), limits::within_limits))
         .layer(axum::middleware::from_fn(with_an_id))
         .with_state(gateway)
 }

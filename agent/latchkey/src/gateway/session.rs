@@ -110,10 +110,20 @@ impl FromRequestParts<Gateway> for Maybe {
 }
 
 fn signed_in(gateway: &Gateway, parts: &Parts) -> Option<SignedIn> {
-    let token = cookie(&parts.headers)?;
-    let session = gateway.serve.state.channels.gateway_session(&token.hash(), gateway.serve.state.clock.now())?;
-    let address = parts.extensions.get::<Address>().map(|address| address.0.clone()).unwrap_or_default();
+    let (token, session) = session_of(gateway, &parts.headers)?;
+    let address = parts.extensions.get::<Address>().map(|address| address.text.clone()).unwrap_or_default();
     Some(SignedIn { person: session.person, session: session.id, csrf: csrf_of(&token), address })
+}
+
+fn session_of(gateway: &Gateway, headers: &HeaderMap) -> Option<(Token, GatewaySession)> {
+    let token = cookie(headers)?;
+    let session = gateway.serve.state.channels.gateway_session(&token.hash(), gateway.serve.state.clock.now())?;
+    Some((token, session))
+}
+
+/// Who is signed in, if somebody is.
+pub(super) fn person_of(gateway: &Gateway, headers: &HeaderMap) -> Option<PersonId> {
+    session_of(gateway, headers).map(|(_, session)| session.person)
 }
 
 /// Signs in the person that `whom` finds, if it finds one; the answer is the cookie.

@@ -1,13 +1,10 @@
 //! Signing in by an emailed link, or by a link of the panel; and signing out.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use jiff::Timestamp;
 use latchkey_access::{AccessTable, Email, PersonId};
 use serde::Deserialize;
 
@@ -26,24 +23,8 @@ use crate::store::mail_queue::{self, NewLetter};
 use crate::token::Token;
 
 const LINK_LIFE: Duration = Duration::from_secs(15 * 60);
-const PAUSE: Duration = Duration::from_secs(60);
-const MOST_REMEMBERED: usize = 10_000;
-
-/// Keeps somebody's mailbox from being filled: one letter a minute.
-#[derive(Default)]
-pub(super) struct Throttle(Mutex<HashMap<PersonId, Timestamp>>);
-
-impl Throttle {
-    fn admits(&self, person: PersonId, now: Timestamp) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.retain(|_, sent| later(*sent, PAUSE) > now);
-        if last.contains_key(&person) || last.len() >= MOST_REMEMBERED {
-            return false;
-        }
-        last.insert(person, now);
-        true
-    }
-}
+/// So many links a minute are sent to one person.
+const LINKS_PER_MINUTE: u32 = 1;
 
 /// What the sign-in form sends.
 #[derive(Deserialize)]
@@ -92,7 +73,10 @@ pub(super) async fn send(
 async fn send_link(gateway: &Gateway, email: &Email) -> Result<(), Problem> {
     let (table, now) = (gateway.serve.state.table(), gateway.serve.state.clock.now());
     let Some(person) = table.person_by_email(email).map(|person| person.id) else { return Ok(()) };
-    if is_owner(&table, person) || !has_business_here(&table, person, now) || !gateway.sign_ins.admits(person, now) {
+    if is_owner(&table, person) || !has_business_here(&table, person, now) {
+        return Ok(());
+    }
+    if gateway.links_sent.take(&person, LINKS_PER_MINUTE, gateway.serve.state.clock.ticking()).is_err() {
         return Ok(());
     }
     let (token, expires_at) = (Token::generate()?, later(now, LINK_LIFE));
@@ -143,7 +127,7 @@ pub(super) async fn confirm(State(gateway): Here, Path(text): Path<String>) -> R
 pub(super) async fn redeem(
     State(gateway): Here,
     Path(text): Path<String>,
-    Extension(Address(address)): Extension<Address>,
+    Extension(Address { text: address, .. }): Extension<Address>,
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
     check_origin(&gateway, &headers)?;

@@ -1,5 +1,6 @@
 //! Sends the letters in the queue, by SMTP or into a directory, and tries again what fails.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +8,26 @@ use std::time::Duration;
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::AsyncSmtpTransport;
 use lettre::{AsyncTransport, Message, Tokio1Executor};
+use tokio::task::JoinSet;
 
 use crate::clock::{later, until};
 use crate::config::Mail;
 use crate::counted::COUNTED;
 use crate::problem::chain;
 use crate::serve::Serve;
-use crate::store::mail_queue::{self, QueuedLetter};
+use crate::store::StoreError;
+use crate::store::mail_queue::{self, Allowance, Due, QueuedLetter};
 use crate::token::random_hex;
 
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const GIVE_UP_AFTER: u32 = 12;
 const PATIENCE: Duration = Duration::from_secs(30);
+const HOUR: Duration = Duration::from_secs(3600);
+/// So many letters are under way at once, each to another address ...
+const MOST_UNDER_WAY: usize = 8;
+/// ... of which so many may be repeats: what the mail server does not take must not hold up what is new.
+const MOST_REPEATS: usize = 4;
 
 /// Why a letter could not be sent.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +63,44 @@ enum Transport {
 pub(crate) struct PostOffice {
     from: Mailbox,
     transport: Transport,
+    allowance: Allowance,
+}
+
+/// Letters under way.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<()>,
+    letters: HashMap<tokio::task::Id, (String, Due)>,
+}
+
+impl UnderWay {
+    /// Which letters may join them, if any.
+    fn room_for(&self) -> Option<Due> {
+        let repeats = self.letters.values().filter(|(_, due)| *due == Due::Any).count();
+        let due = if repeats < MOST_REPEATS { Due::Any } else { Due::Fresh };
+        (self.letters.len() < MOST_UNDER_WAY).then_some(due)
+    }
+
+    fn recipients(&self) -> Vec<String> {
+        self.letters.values().map(|(recipient, _)| recipient.clone()).collect()
+    }
+
+    fn start(&mut self, office: Arc<PostOffice>, serve: Arc<Serve>, letter: QueuedLetter) {
+        let due = if letter.attempts == 0 { Due::Fresh } else { Due::Any };
+        let recipient = letter.recipient.clone();
+        let task = self.tasks.spawn(async move { office.send(&serve, letter).await });
+        self.letters.insert(task.id(), (recipient, due));
+    }
+
+    /// Waits until one is done; for ever if there is none.
+    async fn one_is_done(&mut self) {
+        let done = match self.tasks.join_next_with_id().await {
+            Some(Ok((task, ()))) => task,
+            Some(Err(error)) => error.id(),
+            None => return std::future::pending().await,
+        };
+        self.letters.remove(&done);
+    }
 }
 
 impl PostOffice {
@@ -70,27 +117,60 @@ impl PostOffice {
             (None, Some(directory)) => Transport::Directory(directory.clone()),
             (None, None) => return Err(wrong("neither `smtp` nor `directory`")),
         };
-        Ok(Self { from, transport })
+        let allowance = Allowance { letters: settings.per_recipient_per_hour, within: HOUR };
+        Ok(Self { from, transport, allowance })
     }
 
     /// Sends what is due, whenever something is, until the process ends.
     pub(crate) async fn work(self, serve: Arc<Serve>) {
-        let mut changes = serve.state.changes();
+        let (office, mut changes, mut under_way) = (Arc::new(self), serve.state.changes(), UnderWay::default());
         loop {
-            let now = serve.state.clock.now();
-            match serve.read(move |connection| mail_queue::next_due(connection, now)).await {
-                Ok(Some(letter)) => self.send(&serve, letter).await,
-                Ok(None) => {
-                    let next = serve.read(mail_queue::next_at).await.ok().flatten();
-                    let pause = next.map_or(LONGEST_PAUSE, |next| until(next, now)).min(LONGEST_PAUSE);
-                    let _ = tokio::time::timeout(pause, changes.changed()).await;
+            let pause = match office.next(&serve, &under_way).await {
+                Ok(Some(letter)) => {
+                    under_way.start(office.clone(), serve.clone(), letter);
+                    continue;
                 }
+                Ok(None) => office.pause(&serve).await,
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "the mail queue cannot be read");
-                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    Duration::from_secs(5)
                 }
+            };
+            tokio::select! {
+                () = under_way.one_is_done() => {}
+                _ = tokio::time::timeout(pause, changes.changed()) => {}
             }
         }
+    }
+
+    /// The letter to send next. Those whose address has had as many as it gets are held back.
+    async fn next(&self, serve: &Arc<Serve>, under_way: &UnderWay) -> Result<Option<QueuedLetter>, StoreError> {
+        let Some(due) = under_way.room_for() else { return Ok(None) };
+        let (busy, allowance) = (under_way.recipients(), self.allowance);
+        loop {
+            let (now, busy) = (serve.state.clock.now(), busy.clone());
+            let found = serve.read(move |connection| {
+                let Some(letter) = mail_queue::next_due(connection, due, &busy, now)? else { return Ok(None) };
+                let wait = mail_queue::allowed_at(connection, &letter.recipient, allowance, now)?;
+                Ok(Some((letter, wait)))
+            });
+            match found.await? {
+                Some((letter, Some(until))) => {
+                    let why = format!("{} letters went to this address within an hour", allowance.letters);
+                    tracing::warn!(kind = %letter.kind, "a letter is held back: {why}");
+                    serve.write(move |connection| mail_queue::hold_back(connection, letter.id, until, &why)).await?;
+                }
+                found => return Ok(found.map(|(letter, _)| letter)),
+            }
+        }
+    }
+
+    /// How long until the next letter is due.
+    async fn pause(&self, serve: &Arc<Serve>) -> Duration {
+        let now = serve.state.clock.now();
+        let next = serve.read(mail_queue::next_at).await.ok().flatten();
+        // What is due already waits for one under way, whose end wakes us sooner.
+        next.map_or(LONGEST_PAUSE, |next| until(next, now)).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }
 
     async fn send(&self, serve: &Arc<Serve>, letter: QueuedLetter) {
@@ -98,7 +178,8 @@ impl PostOffice {
         let noted = match self.deliver(&letter).await {
             Ok(()) => {
                 COUNTED.mails_sent.count();
-                serve.write(move |connection| mail_queue::sent(connection, id)).await
+                let now = serve.state.clock.now();
+                serve.write(move |connection| mail_queue::sent(connection, id, now)).await
             }
             Err(error) => {
                 let error = chain(&error);

@@ -163,7 +163,7 @@ fn nothing_is_overwritten_without_force() {
     assert_ne!(std::fs::read(path.join("ca.key")).unwrap(), before);
     let mut names: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["ca.key", "ca.pem"]);
+    assert_eq!(names, ["ca.key", "ca.pem", "revoked"]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_certificate_does_not_outlive_its_authority() {
         Issue { client_uri: Some("urn:x:y".into()), days: Some(AUTHORITY_DAYS + 1), ..issue(dir.path(), "panel") };
     refused(&Command::Issue(long), now(), "--days 3651: the authority itself ends at");
     let late = now() + jiff::SignedDuration::from_hours(24 * (i64::from(AUTHORITY_DAYS) - 10));
-    let made = run(&client(dir.path(), "urn:x:y"), late).unwrap();
+    let Done::Written(made) = run(&client(dir.path(), "urn:x:y"), late).unwrap() else { panic!("nothing was written") };
     assert!(made.until < late + jiff::SignedDuration::from_hours(24 * 11));
     let over = late + jiff::SignedDuration::from_hours(24 * 11);
     refused(
@@ -206,4 +206,26 @@ fn a_fault_names_its_argument() {
     }
     refused(&Command::Init(Init { name: Some(String::new()), force: true, ..init(path) }), now(), "--name");
     refused(&client(&path.join("none"), "urn:x:y"), now(), "--dir");
+}
+
+#[test]
+fn a_certificate_is_put_on_the_list_by_its_file_or_its_serial_number() {
+    let dir = authority();
+    run(&client(dir.path(), "urn:latchkey:panel:main"), now()).unwrap();
+    let list = dir.path().join("revoked");
+    let der = CertificateDer::from_pem_file(dir.path().join("panel.pem")).unwrap();
+    assert!(!Revoked::read(&list).unwrap().names(&der));
+    let revoke = |certificate: Option<&str>, serial: Option<String>| {
+        let certificate = certificate.map(|name| dir.path().join(name));
+        Command::Revoke(Revoke { dir: dir.path().to_owned(), certificate, serial })
+    };
+    run(&revoke(Some("panel.pem"), None), now()).unwrap();
+    assert!(Revoked::read(&list).unwrap().names(&der));
+    std::fs::remove_file(&list).unwrap();
+    let mut serial = String::new();
+    with_certificate(&dir.path().join("panel.pem"), |certificate| serial = certificate.raw_serial_as_string());
+    run(&revoke(None, Some(serial)), now()).unwrap();
+    assert!(Revoked::read(&list).unwrap().names(&der));
+    refused(&revoke(None, Some("zz".into())), now(), "--serial");
+    refused(&revoke(Some("panel.key"), None), now(), "panel.key");
 }

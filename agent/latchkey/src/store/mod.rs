@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod gateway_rows;
 pub(crate) mod hand_overs;
 pub(crate) mod idempotency;
+pub(crate) mod live_tokens;
 pub(crate) mod mail_queue;
 pub(crate) mod wordpress_sessions;
 
@@ -19,7 +20,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::problem::{Code, Problem};
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 
 /// Why state could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -16,8 +16,9 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Channel};
 use crate::clock::later;
+use crate::guesses::Guesses;
 use crate::request;
-use crate::room::Room;
+use crate::room::{Places, Room};
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
 use crate::store::hand_overs::{self, Burnt, HandOver};
@@ -129,7 +130,8 @@ impl From<Denial> for Refused {
 
 /// Serves the socket until the process ends.
 pub(crate) async fn listen(serve: Arc<Serve>, listener: UnixListener) {
-    let room = Room::new(MOST_CONNECTIONS, MOST_OF_ONE_UID);
+    let guesses: Arc<Guesses<u32>> = Arc::default();
+    let room = Room::new(Places { in_all: MOST_CONNECTIONS, of_one: MOST_OF_ONE_UID });
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -138,10 +140,11 @@ pub(crate) async fn listen(serve: Arc<Serve>, listener: UnixListener) {
                     tracing::warn!(uid, "too many connections to the redeemer's socket");
                     continue;
                 };
-                let serve = serve.clone();
+                let (serve, guesses) = (serve.clone(), guesses.clone());
                 tokio::spawn(async move {
-                    let _place = place;
-                    request::under(&request::new_id(), converse(&serve, stream, uid)).await;
+                    // Nobody displaces it: its patience is short.
+                    place.begin_work();
+                    request::under(&request::new_id(), converse(&serve, &guesses, stream, uid)).await;
                 });
             }
             Err(error) => {
@@ -152,10 +155,10 @@ pub(crate) async fn listen(serve: Arc<Serve>, listener: UnixListener) {
     }
 }
 
-async fn converse(serve: &Arc<Serve>, stream: UnixStream, uid: u32) {
+async fn converse(serve: &Arc<Serve>, guesses: &Guesses<u32>, stream: UnixStream, uid: u32) {
     let mut stream = BufReader::new(stream);
     let Some(line) = read_line::<RedeemLine>(&mut stream, PATIENCE_AT_FIRST).await else { return };
-    let opening = match redeem(serve, uid, &line.redeem).await {
+    let opening = match redeem(serve, guesses, uid, &line.redeem).await {
         Ok(opening) => opening,
         Err(refused) => return refuse(serve, &mut stream, &refused).await,
     };
@@ -190,9 +193,15 @@ struct Opening {
     uid: u32,
 }
 
-async fn redeem(serve: &Arc<Serve>, uid: u32, asked: &Redeem) -> Result<Opening, Refused> {
+async fn redeem(serve: &Arc<Serve>, guesses: &Guesses<u32>, uid: u32, asked: &Redeem) -> Result<Opening, Refused> {
     let unknown = || Refused::new("unknown", "This link does not work (any more).");
-    let Some(token) = Token::parse(&asked.token) else {
+    let token = Token::parse(&asked.token);
+    if guesses.admit(serve, &uid, token.as_ref()).await.is_err() {
+        // Not noted: the audit is not for whoever tries often to fill.
+        return Err(Refused::new("busy", "Too many links that do not work were tried here. Try again in a minute."));
+    }
+    let Some(token) = token else {
+        guesses.missed(serve, &uid);
         note(serve, uid, None, Err(&unknown())).await;
         return Err(unknown());
     };
@@ -212,7 +221,10 @@ async fn redeem(serve: &Arc<Serve>, uid: u32, asked: &Redeem) -> Result<Opening,
         Burnt::Expired(hand_over) => {
             (Some(hand_over), Err(Refused::new("expired", "This link is too old. Links are good for a minute.")))
         }
-        Burnt::Unknown => (None, Err(unknown())),
+        Burnt::Unknown => {
+            guesses.missed(serve, &uid);
+            (None, Err(unknown()))
+        }
     };
     let outcome = match (outcome, &hand_over) {
         (Ok(()), Some(hand_over)) => register(serve, uid, hand_over).await,

@@ -44,6 +44,7 @@ listen = "{panel_address}"
 certificate = "{panel_certificate}"
 key = "{panel_key}"
 client_ca = "{ca}"
+revoked = "{revoked}"
 
 [[panel.peers]]
 uri = "{PANEL_URI}"
@@ -84,6 +85,7 @@ resend_after_s = {resend_after_s}
         panel_certificate = panel.certificate.display(),
         panel_key = panel.key.display(),
         ca = ca.display(),
+        revoked = ca.with_file_name("revoked").display(),
         gateway_address = address(&urls.gateway),
         gateway_url = urls.gateway,
         gateway_certificate = gateway.certificate.display(),

@@ -31,6 +31,8 @@ impl Pki {
         let directory = ground.root().directory("pki", 0o755)?;
         let pki = Self { directory, program: latchkey.to_path_buf() };
         pki.run("init", &[]).context("make a certificate authority")?;
+        // For serve to read, also if this was made under a narrow umask.
+        readable_by_all(&pki.directory.join("revoked"))?;
         Ok(pki)
     }
 
@@ -66,10 +68,8 @@ impl Pki {
 
     /// Certificates are public, also if this was made under a narrow umask.
     fn readable(&self, made: &Certificate) -> Result<Certificate> {
-        use std::os::unix::fs::PermissionsExt;
         for file in [&self.ca(), &made.certificate] {
-            fs::set_permissions(file, fs::Permissions::from_mode(0o644))
-                .with_context(|| format!("set the mode of {}", file.display()))?;
+            readable_by_all(file)?;
         }
         Ok(made.clone())
     }
@@ -82,6 +82,12 @@ impl Pki {
             .text()
             .map(drop)
     }
+}
+
+fn readable_by_all(file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o644))
+        .with_context(|| format!("set the mode of {}", file.display()))
 }
 
 /// Who started us through sudo, if somebody did: the person at the terminal should be able to use the panel's key.

@@ -180,6 +180,14 @@ impl Daemon {
         self.signal(Signal::CONT)
     }
 
+    /// Has it read its configuration and certificates again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn reload(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

@@ -1,0 +1,55 @@
+//! How much of the agent anybody may use at once, and how often: `[limits]`.
+
+use serde::Deserialize;
+
+use crate::net::Bounds;
+use crate::room::Places;
+
+/// Bounds that the operator can move. Rates are per minute, a minute's worth at once; 0 is no limit.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    handshakes: usize,
+    handshakes_per_address: usize,
+    connections: usize,
+    connections_per_address: usize,
+    /// Pages and forms of the gateway, of one address without a sign-in.
+    pub(crate) gateway_per_address: u32,
+    /// Pages and forms of the gateway, of one person who is signed in.
+    pub(crate) gateway_per_person: u32,
+    /// Changes and operations at the API on behalf of one person.
+    pub(crate) api_per_person: u32,
+    /// Links that do not work, of one address at the gateway or one system user at the redeemer.
+    pub(crate) wrong_tokens: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshakes: 512,
+            handshakes_per_address: 128,
+            connections: 2048,
+            connections_per_address: 256,
+            gateway_per_address: 3000,
+            gateway_per_person: 1200,
+            api_per_person: 6000,
+            wrong_tokens: 30,
+        }
+    }
+}
+
+impl Limits {
+    /// The connections of one listener.
+    pub(crate) const fn bounds(&self) -> Bounds {
+        Bounds {
+            handshakes: Places { in_all: self.handshakes, of_one: self.handshakes_per_address },
+            connections: Places { in_all: self.connections, of_one: self.connections_per_address },
+        }
+    }
+
+    /// Whether there is a place at all.
+    pub(super) fn leave_room(&self) -> bool {
+        let places = [self.handshakes, self.handshakes_per_address, self.connections, self.connections_per_address];
+        places.iter().all(|places| *places > 0)
+    }
+}
