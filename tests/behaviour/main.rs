@@ -12,10 +12,12 @@
 
 mod api;
 mod audit;
+mod certificates;
 mod cli;
 mod delegation;
 mod gateway;
 mod hosting;
+mod limits;
 mod mail;
 mod operations;
 mod recovery;
@@ -77,6 +79,11 @@ const TOKEN_LIFE_S: u64 = 20;
 const RESEND_AFTER_S: u64 = 6;
 /// A certificate that may act for persons only.
 const PEOPLE_URI: &str = "urn:latchkey:panel:people";
+/// A certificate that has a rate, and how many requests a minute that is.
+const HURRIED_URI: &str = "urn:latchkey:panel:hurried";
+const REQUESTS_OF_HURRIED: usize = 20;
+/// Changes a minute on behalf of one person on this node.
+const CHANGES_OF_PERSON: usize = 1200;
 /// An origin from which the hand-over page submits by itself.
 const PANEL_ORIGIN: &str = "https://panel.example";
 
@@ -97,6 +104,8 @@ fn main() -> ExitCode {
         api::trials(),
         cli::trials(),
         audit::trials(),
+        limits::trials(),
+        certificates::trials(),
         recovery::trials(),
     ];
     let mut trials: Vec<Trial> = files.into_iter().flatten().collect();
@@ -124,7 +133,12 @@ fn options() -> Options {
         token_life_s: TOKEN_LIFE_S,
         resend_after_s: RESEND_AFTER_S,
         panel_origins: vec![PANEL_ORIGIN.into()],
-        serve_config_more: format!("\n[[panel.peers]]\nuri = \"{PEOPLE_URI}\"\nscopes = [\"people\"]\n"),
+        serve_config_more: format!(
+            "\n[[panel.peers]]\nuri = \"{PEOPLE_URI}\"\nscopes = [\"people\"]\n\
+             \n[[panel.peers]]\nuri = \"{HURRIED_URI}\"\nscopes = [\"people\"]\n\
+             requests_per_minute = {REQUESTS_OF_HURRIED}\n\
+             \n[limits]\napi_per_person = {CHANGES_OF_PERSON}\n"
+        ),
         ..AgentOptions::default()
     };
     Options { agent: Some(agent), ..Options::tests() }
