@@ -12,6 +12,7 @@ pub mod directories;
 pub mod inherited;
 pub mod listen;
 pub mod log;
+pub mod privileges;
 pub mod ready;
 pub mod refusal;
 pub mod registry;

@@ -5,7 +5,7 @@ use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc, thread};
 use latchkey_broker::{
     audit_heads::AuditHeads,
     config::Config,
-    directories, inherited, listen, log, ready,
+    directories, inherited, listen, log, privileges, ready,
     registry::Registry,
     system_users::{Accounts, SystemUser},
     verbs::Broker,
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn run(inherited: Option<std::os::fd::OwnedFd>) -> Result<(), Box<dyn Error>> {
+    privileges::give_up()?;
     // Before any thread is started, so that all of them leave these to `wait` below.
     let mut stop = SigSet::empty();
     stop.add(Signal::SIGTERM);

@@ -11,7 +11,10 @@ use std::{
 use latchkey_protocol::{
     FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, RegisteredHosting, Reply, Request, Urgency,
 };
-use rustix::fs::FileType;
+use rustix::{
+    fs::{FileType, OFlags},
+    io::Errno,
+};
 
 use crate::{
     admission,
@@ -195,7 +198,12 @@ fn of_php(descriptors: Vec<OwnedFd>) -> Result<PhpDescriptors, Refusal> {
     let wrong = || Refusal::invalid("descriptors", "expected three: the request, the reply and the log, each a pipe");
     let [request, reply, log] = <[OwnedFd; 3]>::try_from(descriptors).map_err(|_other_count| wrong())?;
     // Never a directory: PHP of the site could walk out of it.
-    let kind = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|found| FileType::from_raw_mode(found.st_mode));
+    let kind = |fd: &OwnedFd| {
+        // A handle on a path is no open pipe, and leads past the directories above it.
+        let is_open = !rustix::fs::fcntl_getfl(fd)?.contains(OFlags::PATH);
+        let found = rustix::fs::fstat(fd)?;
+        if is_open { Ok(FileType::from_raw_mode(found.st_mode)) } else { Err(Errno::BADF) }
+    };
     let is_stream = |fd: &OwnedFd| matches!(kind(fd), Ok(FileType::Fifo | FileType::Socket));
     let is_request = is_stream(&request) || matches!(kind(&request), Ok(FileType::RegularFile));
     if is_request && is_stream(&reply) && is_stream(&log) {

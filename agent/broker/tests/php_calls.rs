@@ -107,13 +107,15 @@ fn a_call_beyond_the_bounds_is_busy_and_one_after_them_runs() {
 fn calls_that_end_access_run_while_the_others_fill_their_part() {
     let node =
         node_with_program("#!/bin/sh\nread x\n[ \"$x\" = sleep ] && sleep 300\nexit 0\n", "php_calls_per_hosting = 4");
-    let _ordinary: Vec<_> = (0..3).map(|_| node.start_php(60_000, "sleep\n")).collect();
+    let ordinary: Vec<_> = (0..3).map(|_| node.start_php(60_000, "sleep\n")).collect();
     until("the ordinary calls run", || node.user.processes().len() >= 6);
     check_refused(&node.start_php(5000, "\n").answer(), RefusalCode::Busy, None);
     let call = |urgency| PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 5000, urgency };
     let (end, ..) = node.start_call(call(Urgency::EndsAccess), "\n").end();
     assert_eq!(end, PhpEnd::Exited { code: 0 });
     check_refused(&node.start_call(call(Urgency::Ordinary), "\n").answer(), RefusalCode::Busy, None);
+    drop(ordinary);
+    until("the processes are gone", || node.user.processes().is_empty());
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod notify;
 mod operations;
 mod patience;
 mod pki;
+mod privileges;
 mod problem;
 mod rates;
 mod registry;

@@ -15,10 +15,11 @@ use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
 use crate::wordpress::redeemer;
-use crate::{api, background, gateway, notify};
+use crate::{api, background, gateway, notify, privileges};
 
 /// Runs the agent until it is told to stop.
 pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
+    privileges::give_up().context("give up what is not needed")?;
     let config = Config::read(path)?;
     notify::start_logging(config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(128).build()?;

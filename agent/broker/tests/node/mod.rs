@@ -105,6 +105,10 @@ impl Node {
         broker.wait().unwrap().code()
     }
 
+    pub(crate) fn broker_pid(&self) -> Pid {
+        Pid::from_raw(self.broker.as_ref().unwrap().id().cast_signed()).unwrap()
+    }
+
     pub(crate) fn connect(&self) -> FrameSocket {
         FrameSocket::connect(&self.path("s")).unwrap()
     }

@@ -37,6 +37,11 @@ impl SystemUser {
         change_accounts("usermod", &["--append", "--groups", group, &self.name]);
     }
 
+    /// Leaves it in this group of the node and its own.
+    pub(crate) fn move_to(&self, group: &str) {
+        change_accounts("usermod", &["--groups", group, &self.name]);
+    }
+
     /// Process ids of this user, as the node sees them.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let pids =
