@@ -1,6 +1,6 @@
 //! What tests execute in place of PHP: makes the system calls that PHP cannot be made to, and tells how each ended.
 //!
-//! Standard input names them, one per line; descriptor 3 gets `NAME OUTCOME`, the outcome `ok` or the number of the
+//! Standard input names them, one per line; descriptor 3 (with `--plain` standard output) gets `NAME OUTCOME`, the outcome `ok` or the number of the
 //! error. Arguments are such that a kernel without the refusal answers something else than EPERM where it can.
 #![allow(
     unsafe_code,
@@ -23,7 +23,8 @@ use std::{
 fn main() {
     let mut wanted = String::new();
     io::stdin().read_to_string(&mut wanted).unwrap();
-    let mut told = unsafe { File::from_raw_fd(3) };
+    let plain = std::env::args().nth(1).is_some_and(|argument| argument == "--plain");
+    let mut told = unsafe { File::from_raw_fd(if plain { 1 } else { 3 }) };
     for line in wanted.lines() {
         let outcome = match attempt(line) {
             Ok(()) => "ok".to_owned(),
@@ -53,7 +54,8 @@ fn attempt(line: &str) -> io::Result<()> {
         "become" => call(libc::SYS_setresuid, [0, 0, 0, 0, 0]),
         "socket" => {
             let mut numbers = argument.split(' ').map(|number| number.parse().unwrap());
-            call(libc::SYS_socket, [numbers.next().unwrap(), numbers.next().unwrap(), 0, 0, 0])
+            let (family, kind) = (numbers.next().unwrap(), numbers.next().unwrap());
+            call(libc::SYS_socket, [family, kind, numbers.next().unwrap_or_default(), 0, 0])
         }
         "clone" => clone(argument.parse().unwrap()),
         "type_into_terminal" => call(libc::SYS_ioctl, [0, libc::TIOCSTI.cast_signed(), 0, 0, 0]),

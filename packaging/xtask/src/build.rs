@@ -44,17 +44,34 @@ impl Build {
             Self::Ready(directory) => return Ok(directory.clone()),
         };
         let packages = PROGRAMS.iter().flat_map(|package| ["--package", package]);
-        let build = cargo().args(["build", "--message-format=json-render-diagnostics"]).args(profile).args(packages);
-        let mut directory = None;
-        let status = build.lines(|line| {
-            let message: Value = serde_json::from_str(line).unwrap_or_default();
-            if let Some(executable) = message.get("executable").and_then(Value::as_str) {
-                directory = Path::new(executable).parent().map(Path::to_path_buf);
-            }
-        })?;
-        ensure!(status.success(), "the build failed");
-        directory.context("cargo named no executable")
+        let executable = last_executable(&cargo().args(["build"]).args(profile).args(packages))?;
+        executable.parent().map(Path::to_path_buf).context("the programs lie in a directory")
     }
+
+    /// Builds the program by which tests try from inside what a process must not be able to do, and returns it. What is
+    /// ready has to have been built so.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn attempts(&self) -> Result<PathBuf> {
+        match self {
+            Self::Ready(directory) => Ok(directory.join("examples/attempts")),
+            _ => last_executable(&cargo().args(["build", "--package", "latchkey-php", "--example", "attempts"])),
+        }
+    }
+}
+
+/// Runs a build and returns the last program that came of it.
+fn last_executable(build: &Program) -> Result<PathBuf> {
+    let mut executable = None;
+    let status = build.clone().arg("--message-format=json-render-diagnostics").lines(|line| {
+        let message: Value = serde_json::from_str(line).unwrap_or_default();
+        if let Some(path) = message.get("executable").and_then(Value::as_str) {
+            executable = Some(PathBuf::from(path));
+        }
+    })?;
+    ensure!(status.success(), "the build failed");
+    executable.context("cargo named no executable")
 }
 
 /// The directory of the workspace.

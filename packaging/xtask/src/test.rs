@@ -15,6 +15,8 @@ use crate::process::Program;
 use crate::test_results::Results;
 use crate::{check, random};
 
+/// Debian packages by which the units and the AppArmor profiles are checked.
+const CONFINEMENT: [&str; 2] = ["apparmor", "systemd"];
 /// Debian packages of the browser tests.
 const BROWSER: [&str; 1] = ["chromium"];
 /// What runs them, unless it is there already: it often comes from elsewhere.
@@ -53,6 +55,7 @@ fn checks(results: &mut Results) -> Result<()> {
 
 fn tests_on_a_node(results: &mut Results) -> Result<()> {
     let built = Build::Debug.run()?;
+    Build::Debug.attempts()?;
     behaviour_tests(results, &built)?;
     if browser_tests_directory().join("package.json").exists() {
         browser_tests(results, &built)?;
@@ -66,6 +69,7 @@ fn tests_on_a_node(results: &mut Results) -> Result<()> {
 /// When apt cannot install it.
 pub fn install_as_root() -> Result<()> {
     packages::ensure()?;
+    packages::install_missing(&CONFINEMENT, &[])?;
     if browser_tests_directory().join("package.json").exists() {
         packages::install_missing(&BROWSER, &[])?;
         if Program::new("npm").with_our_environment().arg("--version").text().is_err() {

@@ -1,0 +1,62 @@
+# Boots systemd with the packaged units, as they are, in namespaces and over copies of the node's directories.
+# $1 is the directory of the trial: in it `programs`, `config`, `systemd`, `bridge`, `trial.sh`; what comes out goes to `out`.
+set -eu
+trial=$1
+mount -t tmpfs tmpfs "$trial/over"
+for directory in etc usr; do
+    mkdir "$trial/over/$directory" "$trial/over/$directory.work"
+    mount -t overlay overlay \
+        -o "lowerdir=/$directory,upperdir=$trial/over/$directory,workdir=$trial/over/$directory.work" "/$directory"
+done
+for directory in home root run var; do mount -t tmpfs -o mode=755 tmpfs "/$directory"; done
+mkdir /var/cache /var/lib /var/log /var/spool
+install -d -m 1777 /var/tmp
+umount -R /sys/fs/cgroup 2>/dev/null || true
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+
+# The package, as it would be installed.
+install -m 755 "$trial/programs/latchkey" /usr/bin/latchkey
+install -m 755 "$trial/programs/latchkey-broker" /usr/sbin/latchkey-broker
+mkdir -p /usr/lib/latchkey /etc/latchkey
+install -m 755 "$trial/programs/latchkey-php" "$trial/programs/attempts" /usr/lib/latchkey
+cp -r "$trial/bridge/." /usr/lib/latchkey
+cp "$trial/config/"*.toml /etc/latchkey
+useradd --system --user-group --no-create-home --shell /usr/sbin/nologin latchkey
+useradd --create-home --home-dir /home/unit-site --user-group --shell /usr/sbin/nologin unit-site
+install -d -o unit-site -g unit-site /home/unit-site/public
+latchkey pki init --dir /etc/latchkey/pki
+for name in panel gateway; do latchkey pki issue --dir /etc/latchkey/pki --name "$name" --server 127.0.0.1; done
+chown -R latchkey: /etc/latchkey/pki
+
+# Nothing of the node's own services, and ours with what they say wrong where it can be read.
+rm -rf /etc/systemd/system/* /usr/lib/systemd/system/*.wants
+cp "$trial/systemd/"*.service "$trial/systemd/"*.socket /usr/lib/systemd/system
+for unit in latchkey latchkey-broker; do
+    mkdir "/etc/systemd/system/$unit.service.d"
+    printf '[Service]\nStandardError=append:%s\n' "$trial/out/$unit.log" > "/etc/systemd/system/$unit.service.d/log.conf"
+    # The same unit around a program that tries what it should not be able to do.
+    cp "/usr/lib/systemd/system/$unit.service" "/etc/systemd/system/$unit-attempts.service"
+    mkdir "/etc/systemd/system/$unit-attempts.service.d"
+    cat > "/etc/systemd/system/$unit-attempts.service.d/attempts.conf" <<END
+[Service]
+Type=oneshot
+Restart=no
+ExecStart=
+ExecStart=/usr/lib/latchkey/attempts --plain
+StandardInput=file:$trial/$unit.attempts
+StandardOutput=file:$trial/out/$unit.attempts
+StandardError=append:$trial/out/$unit-attempts.log
+END
+done
+cat > /etc/systemd/system/trial.service <<END
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $trial/trial.sh
+StandardOutput=append:$trial/out/trial
+StandardError=append:$trial/out/trial
+ExecStopPost=/bin/systemctl --no-block exit
+END
+exec env -i container=latchkey-trial PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+    /lib/systemd/systemd --unit=trial.service --show-status=no
