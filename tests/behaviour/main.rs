@@ -15,6 +15,7 @@ mod audit;
 mod certificates;
 mod cli;
 mod delegation;
+mod doctor;
 mod gateway;
 mod hosting;
 mod limits;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         audit::trials(),
         limits::trials(),
         certificates::trials(),
+        doctor::trials(),
         recovery::trials(),
     ];
     let mut trials: Vec<Trial> = files.into_iter().flatten().collect();

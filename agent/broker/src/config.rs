@@ -46,6 +46,9 @@ pub struct Config {
     /// How many connections may be open at a time.
     #[serde(default = "default_connections")]
     pub connections: usize,
+    /// Where the systemd journal listens, which gets a copy of each audit head. There need not be one.
+    #[serde(default = "default_journal")]
+    pub journal: PathBuf,
     /// The form of the log.
     #[serde(default)]
     pub log: log::Format,
@@ -154,6 +157,10 @@ pub(crate) fn is_plain_absolute(path: &Path) -> bool {
 
 fn default_crontabs() -> PathBuf {
     PathBuf::from("/var/spool/cron/crontabs")
+}
+
+fn default_journal() -> PathBuf {
+    "/run/systemd/journal/socket".into()
 }
 
 fn default_calls() -> usize {

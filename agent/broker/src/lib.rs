@@ -10,6 +10,7 @@ pub mod config;
 mod crontabs;
 pub mod directories;
 pub mod inherited;
+pub mod journal;
 pub mod listen;
 pub mod log;
 pub mod privileges;

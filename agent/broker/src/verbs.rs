@@ -9,7 +9,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, RegisteredHosting, Reply, Request, Urgency,
+    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, RecordedHead, RegisteredHosting, Reply, Request,
+    Urgency,
 };
 use rustix::{
     fs::{FileType, OFlags},
@@ -20,7 +21,9 @@ use crate::{
     admission,
     audit_heads::{AuditHeads, AuditHeadsError},
     config::Config,
-    crontabs, log,
+    crontabs,
+    journal::Journal,
+    log,
     refusal::Refusal,
     registry::{Hosting, Registry},
     slots::{Full, Slots},
@@ -71,8 +74,15 @@ impl Broker {
             Request::ReadCrontab { hosting } => none(descriptors).and_then(|()| self.read_crontab(&hosting)),
             Request::DescribeConfinement => alone(none(descriptors).and_then(|()| self.describe_confinement())),
             Request::RecordAuditHead { seq, hash } => {
-                alone(none(descriptors).and_then(|()| self.record_audit_head(seq, &hash)))
+                let head = RecordedHead { seq, hash, set_back_to: None };
+                alone(none(descriptors).and_then(|()| self.record_audit_head(head)))
             }
+            Request::SetAuditBack { to, seq, hash } => {
+                let head = RecordedHead { seq, hash, set_back_to: Some(to) };
+                alone(none(descriptors).and_then(|()| of_root(connection)).and_then(|()| self.record_audit_head(head)))
+            }
+            Request::ReadAuditHeads { from } => alone(none(descriptors).and_then(|()| self.read_audit_heads(from))),
+            Request::About => alone(none(descriptors).map(|()| about())),
         };
         result.unwrap_or_else(|refusal| {
             let field = refusal.field.unwrap_or("-");
@@ -161,13 +171,23 @@ impl Broker {
         ask_confinement(&self.config.php_worker).map(Reply::Confinement).map_err(|error| Refusal::internal(&error))
     }
 
-    fn record_audit_head(&self, seq: u64, hash: &str) -> Result<Reply, Refusal> {
-        match self.audit_heads().record(seq, hash) {
-            Ok(()) => Ok(Reply::Done),
-            Err(error @ AuditHeadsError::NotNewer { .. }) => Err(Refusal::invalid("seq", error.to_string())),
-            Err(error @ AuditHeadsError::Hash) => Err(Refusal::invalid("hash", error.to_string())),
-            Err(error) => Err(Refusal::internal(&error)),
+    fn record_audit_head(&self, head: RecordedHead) -> Result<Reply, Refusal> {
+        match self.audit_heads().record(head.clone()) {
+            Ok(()) => {}
+            Err(error @ AuditHeadsError::NotNewer { .. }) => return Err(Refusal::invalid("seq", error.to_string())),
+            Err(error @ AuditHeadsError::Hash) => return Err(Refusal::invalid("hash", error.to_string())),
+            Err(error) => return Err(Refusal::internal(&error)),
         }
+        if let Err(error) = Journal::at(self.config.journal.clone()).note(&head) {
+            // The file has it, and the file is what is compared with.
+            log::warn("the journal did not take an audit head", &[("error", &error.to_string())]);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn read_audit_heads(&self, from: u64) -> Result<Reply, Refusal> {
+        let (items, next) = self.audit_heads().page(from).map_err(|error| Refusal::internal(&error))?;
+        Ok(Reply::AuditHeads { items, next })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -182,6 +202,18 @@ impl Broker {
 /// For verbs that answer without a descriptor.
 fn alone(reply: Result<Reply, Refusal>) -> Result<Answer, Refusal> {
     reply.map(Answer::from)
+}
+
+fn about() -> Reply {
+    Reply::About { version: env!("CARGO_PKG_VERSION").to_owned() }
+}
+
+/// For verbs that serve may not use: whoever took it over must not undo what they are there for.
+fn of_root(connection: &FrameSocket) -> Result<(), Refusal> {
+    match connection.peer_uid() {
+        Ok(0) => Ok(()),
+        _ => Err(Refusal::invalid("peer", "expected root at the other end")),
+    }
 }
 
 /// For verbs that take no descriptors.

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use latchkey_protocol::{
-    Asked, FrameError, FrameSocket, HostingRegistration, RefusalCode, RegisteredHosting, Reply, Request,
+    Asked, Confinement, FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode, RegisteredHosting,
+    Reply, Request,
 };
 
 use crate::counted::COUNTED;
 use crate::problem::{Code, Problem};
 use crate::request;
+use crate::store::audit::Head;
 
 /// Requests other than PHP calls are answered at once; a broker that is not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -95,6 +97,38 @@ impl Broker {
     pub(crate) fn record_audit_head(&self, seq: u64, hash: String) -> Result<(), BrokerError> {
         match self.ask(Request::RecordAuditHead { seq, hash })? {
             Reply::Done => Ok(()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// Recorded heads of the audit, and where the next ones are. Blocks.
+    pub(crate) fn audit_heads(&self, from: u64) -> Result<(Vec<RecordedHead>, Option<u64>), BrokerError> {
+        match self.ask(Request::ReadAuditHeads { from })? {
+            Reply::AuditHeads { items, next } => Ok((items, next)),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// Lets the audit go on from an older row. The broker takes this from root only. Blocks.
+    pub(crate) fn set_audit_back(&self, to: u64, head: Head) -> Result<(), BrokerError> {
+        match self.ask(Request::SetAuditBack { to, seq: head.seq, hash: head.hash })? {
+            Reply::Done => Ok(()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// What confines a PHP call on this node. Blocks.
+    pub(crate) fn confinement(&self) -> Result<Confinement, BrokerError> {
+        match self.ask(Request::DescribeConfinement)? {
+            Reply::Confinement(confinement) => Ok(confinement),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// The broker's version. Blocks.
+    pub(crate) fn version(&self) -> Result<String, BrokerError> {
+        match self.ask(Request::About)? {
+            Reply::About { version } => Ok(version),
             _ => Err(BrokerError::Unexpected),
         }
     }

@@ -5,6 +5,7 @@
 mod audit;
 mod client;
 mod connection;
+mod doctor;
 mod explain;
 mod gateway_link;
 mod hosting;
@@ -15,6 +16,7 @@ mod people;
 pub(crate) mod print;
 mod refusal;
 mod sessions;
+mod settings;
 mod share;
 mod status;
 #[cfg(test)]
@@ -69,6 +71,13 @@ pub(crate) enum Command {
     /// Read and verify the record of every change and refusal.
     #[command(after_help = EXIT_CODES)]
     Audit(Noun<audit::Command>),
+    /// Look at everything on this node that the agent needs, and say what to do about what is not well. Run it as root.
+    ///
+    /// Works when the agent is down. Exit codes are those of a monitoring plugin: 0 all is well, 1 warnings, 2 failures (or
+    /// wrong usage).
+    ///
+    /// Example: latchkey doctor --json
+    Doctor(Leaf<doctor::Doctor>),
     /// Say whether the agent is well.
     ///
     /// Example: latchkey status
@@ -130,19 +139,29 @@ fn carry_out(command: &Command, screen: &mut dyn Screen) -> u8 {
         Command::Sessions(noun) => answer(&noun.connection, &noun.command, screen),
         Command::GatewayLink(leaf) => answer(&leaf.connection, &leaf.command, screen),
         Command::Status(leaf) => answer(&leaf.connection, &leaf.command, screen),
+        Command::Doctor(leaf) => show(&leaf.connection, Ok(leaf.command.run(&leaf.connection)), screen),
         Command::Audit(noun) => match &noun.command {
             audit::Command::Tail(tail) => {
                 let tailed =
                     noun.connection.client().and_then(|client| tail.run(&client, noun.connection.json, screen));
                 finish(tailed.map(|()| 0), screen)
             }
-            audit::Command::Verify(verify) => answer(&noun.connection, verify, screen),
+            audit::Command::Export(export) => {
+                let exported = noun.connection.client().and_then(|client| export.run(&client, screen));
+                finish(exported.map(|()| 0), screen)
+            }
+            audit::Command::Verify(_) => show(&noun.connection, audit::Verify::run(&noun.connection), screen),
+            audit::Command::SetBack(_) => show(&noun.connection, audit::SetBack::run(&noun.connection), screen),
         },
     }
 }
 
 fn answer(connection: &Connection, command: &dyn Ask, screen: &mut dyn Screen) -> u8 {
-    let asked = connection.client().and_then(|client| command.ask(&client)).map(|answer| {
+    show(connection, connection.client().and_then(|client| command.ask(&client)), screen)
+}
+
+fn show(connection: &Connection, answer: Result<Answer, CallError>, screen: &mut dyn Screen) -> u8 {
+    let shown = answer.map(|answer| {
         if connection.json {
             screen.raw(&answer.reply.text);
         } else {
@@ -150,7 +169,7 @@ fn answer(connection: &Connection, command: &dyn Ask, screen: &mut dyn Screen) -
         }
         answer.exit
     });
-    finish(asked, screen)
+    finish(shown, screen)
 }
 
 fn finish(result: Result<u8, CallError>, screen: &mut dyn Screen) -> u8 {

@@ -36,6 +36,7 @@ mod state;
 mod store;
 mod tls;
 mod token;
+mod verification;
 mod wordpress;
 
 use std::path::PathBuf;

@@ -5,15 +5,17 @@
 //! malformed is an error after which the peer has to be dropped. What a request may do is decided in the broker,
 //! not here.
 
+mod audit_head;
 mod frame;
 mod listener;
 mod message;
 mod php_exit;
 
+pub use audit_head::{NoHead, RecordedHead, is_sha256};
 pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use listener::FrameListener;
 pub use message::{
-    Asked, CRONTAB_MAX_BYTES, Confinement, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, RefusalCode,
-    RegisteredHosting, Reply, Request, Urgency,
+    AUDIT_HEADS_MAX, Asked, CRONTAB_MAX_BYTES, Confinement, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd,
+    RefusalCode, RegisteredHosting, Reply, Request, Urgency,
 };
 pub use php_exit::PHP_NOT_STARTED;

@@ -4,11 +4,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::RecordedHead;
+
 /// The longest wall-clock time that a PHP call may ask for, in milliseconds.
 pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
 
 /// A crontab is read only up to this length; a longer one is refused.
 pub const CRONTAB_MAX_BYTES: u64 = 256 * 1024;
+
+/// One reply holds at most so many heads of the audit.
+pub const AUDIT_HEADS_MAX: usize = 400;
 
 /// What serve sends to the broker: one per connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +63,23 @@ pub enum Request {
         /// SHA-256 of the record as 64 lower-case hexadecimal digits.
         hash: String,
     },
+    /// Says that the audit goes on with this record after an older one, because a damaged state was replaced by a backup.
+    /// For root only. Answered by [`Reply::Done`].
+    SetAuditBack {
+        /// The last record that both audits have.
+        to: u64,
+        /// Number of the newest record.
+        seq: u64,
+        /// Its hash.
+        hash: String,
+    },
+    /// Reads recorded heads, in the order they were recorded. Answered by [`Reply::AuditHeads`].
+    ReadAuditHeads {
+        /// 0, or `next` of the reply before.
+        from: u64,
+    },
+    /// Asks what answers. Answered by [`Reply::About`].
+    About,
 }
 
 /// A hosting as the panel describes it to serve and serve to the broker.
@@ -114,6 +136,19 @@ pub enum Reply {
     },
     /// A crontab. Carries one descriptor, the open file, or none: there is no crontab.
     Crontab,
+    /// Recorded heads of the audit, at most [`AUDIT_HEADS_MAX`].
+    AuditHeads {
+        /// In the order they were recorded.
+        items: Vec<RecordedHead>,
+        /// Where the next ones are, if there are more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    },
+    /// What answers.
+    About {
+        /// The broker's version.
+        version: String,
+    },
     /// A PHP call ended; all its processes are gone.
     PhpEnded {
         /// How it ended.

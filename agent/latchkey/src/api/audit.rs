@@ -1,19 +1,34 @@
 //! Calls about the audit, for the panel.
 
+use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::HeaderValue;
 use axum::http::header::ACCEPT;
 use bytes::Bytes;
 use latchkey_access::decide_panel;
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::sync::{mpsc, watch};
 
 use super::call::Call;
 use super::reply::Reply;
 use crate::problem::Problem;
+use crate::request;
 use crate::serve::Serve;
-use crate::store::audit::{self, AuditRow, ChainFault, Head};
+use crate::store::StoreError;
+use crate::store::audit::{self, AuditRow, Head};
+use crate::verification::{self, Heads, VerificationError};
+
+const EVENTS: &str = "text/event-stream";
+/// Lines of JSON, by the two names that are in use.
+const LINES: [&str; 2] = ["application/jsonl", "application/x-ndjson"];
+/// So many rows are read at a time.
+const BATCH: u32 = 200;
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Rows of the audit.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -25,20 +40,6 @@ pub(crate) struct AuditPage {
     next: Option<u64>,
 }
 
-/// What walking the chain found.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Verified {
-    /// How many rows were looked at.
-    rows: u64,
-    /// The last sound row.
-    head: Option<Head>,
-    /// Whether all of it is sound.
-    ok: bool,
-    /// The first row that does not fit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<ChainFault>,
-}
-
 pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
     decide_panel(call.actor())?;
     let after: u64 = call.query_as("after", "the number of a row")?.unwrap_or(0);
@@ -47,56 +48,108 @@ pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
         return Err(Problem::invalid("limit", "expected 1 to 1000"));
     }
     let instance = call.query("instance").map(str::to_owned);
-    let wants_events = call.headers.get(ACCEPT).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    if wants_events {
-        return Ok(Reply::events(events(call.serve.clone(), after, instance)));
+    match call.headers.get(ACCEPT).map_or(&b""[..], HeaderValue::as_bytes) {
+        kind if kind.starts_with(EVENTS.as_bytes()) => {
+            return Ok(Reply::stream(EVENTS, stream(call.serve.clone(), after, instance, Form::Events)));
+        }
+        kind if LINES.iter().any(|lines| kind.starts_with(lines.as_bytes())) => {
+            return Ok(Reply::stream(LINES[0], stream(call.serve.clone(), after, instance, Form::Lines)));
+        }
+        _ => {}
     }
     let rows = call.serve.read(move |connection| audit::after(connection, after, instance.as_deref(), limit)).await?;
     let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| row.seq);
     Reply::json(&AuditPage { items: rows, next })
 }
 
-/// Rows as server-sent events: those there are, then each as it comes, until the listener hangs up.
-fn events(serve: Arc<Serve>, after: u64, instance: Option<String>) -> Body {
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::convert::Infallible>>(16);
-    tokio::spawn(async move {
+/// How rows are streamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Server-sent events: the rows there are, then each as it comes, until the listener hangs up.
+    Events,
+    /// Lines of JSON with their hashes: the rows there are.
+    Lines,
+}
+
+impl Form {
+    /// Some rows after a number, and the number of the last one. Blocks.
+    fn read(self, connection: &Connection, after: u64, instance: Option<&str>) -> Result<Batch, StoreError> {
+        match self {
+            Self::Lines => audit::lines_after(connection, after, instance, BATCH),
+            Self::Events => {
+                let (mut text, mut last) = (String::new(), None);
+                for row in audit::after(connection, after, instance, BATCH)? {
+                    let (seq, data) = (row.seq, crate::store::json(&row)?);
+                    let _ = write!(text, "id: {seq}\nevent: audit\ndata: {data}\n\n");
+                    last = Some(seq);
+                }
+                Ok((text, last))
+            }
+        }
+    }
+}
+
+type Batch = (String, Option<u64>);
+
+/// Rows as they are taken: never more than two batches are in memory. A failure breaks the stream off, so that half an
+/// export does not look like a whole one.
+fn stream(serve: Arc<Serve>, mut after: u64, instance: Option<String>, form: Form) -> Body {
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, StoreError>>(1);
+    request::spawn(async move {
         let mut heads = serve.state.audit_heads();
-        let mut after = after;
         loop {
             let instance = instance.clone();
-            let read = serve.read(move |connection| audit::after(connection, after, instance.as_deref(), 200)).await;
-            let Ok(rows) = read else { return };
-            let drained = rows.len() < 200;
-            for row in rows {
-                after = row.seq;
-                let Ok(text) = serde_json::to_string(&row) else { return };
-                let event = format!("id: {}\nevent: audit\ndata: {text}\n\n", row.seq);
-                if sender.send(Ok(event.into())).await.is_err() {
-                    return;
+            let batch = match serve.read(move |connection| form.read(connection, after, instance.as_deref())).await {
+                Ok((text, Some(last))) => {
+                    after = last;
+                    Ok(text)
                 }
-            }
-            if drained {
-                tokio::select! {
-                    changed = heads.changed() => if changed.is_err() { return },
-                    () = sender.closed() => return,
-                    () = tokio::time::sleep(std::time::Duration::from_secs(20)) => {
-                        // A comment keeps middle boxes from cutting a silent stream.
-                        if sender.send(Ok(": still here\n\n".into())).await.is_err() {
-                            return;
-                        }
-                    }
-                }
+                Ok(_) if form == Form::Lines => return,
+                Ok(_) => match next_event(&mut heads, &sender).await {
+                    Some(text) => Ok(text),
+                    None => return,
+                },
+                Err(error) => Err(error),
+            };
+            let failed = batch.is_err();
+            if sender.send(batch.map(Bytes::from)).await.is_err() || failed {
+                return;
             }
         }
     });
     Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver))
 }
 
+/// Waits for a row. A comment now and then keeps middle boxes from cutting a silent stream; nothing at all when the
+/// listener has gone.
+async fn next_event(
+    heads: &mut watch::Receiver<Option<Head>>,
+    sender: &mpsc::Sender<Result<Bytes, StoreError>>,
+) -> Option<String> {
+    tokio::select! {
+        changed = heads.changed() => changed.ok().map(|()| String::new()),
+        () = sender.closed() => None,
+        () = tokio::time::sleep(SILENCE) => Some(": still here\n\n".to_owned()),
+    }
+}
+
 pub(super) async fn verify(call: Call) -> Result<Reply, Problem> {
     decide_panel(call.actor())?;
     let serve = call.serve.clone();
-    // Walking the whole chain takes long: nobody else's reading waits for it.
-    let walked = move || serve.state.store.reader_apart().and_then(|connection| audit::verify(&connection));
-    let (rows, head, fault) = call.serve.blocking(walked).await??;
-    Reply::json(&Verified { rows, head, ok: fault.is_none(), fault })
+    let walked = move || {
+        // Walking the whole chain takes long: nobody else's reading waits for it.
+        let connection = serve.state.store.reader_apart()?;
+        verification::verify(&connection, &Heads::Broker(serve.broker.clone()))
+    };
+    Reply::json(&call.serve.blocking(walked).await??)
+}
+
+impl From<VerificationError> for Problem {
+    fn from(error: VerificationError) -> Self {
+        match error {
+            VerificationError::Audit(error) => error.into(),
+            VerificationError::Broker(error) => error.into(),
+            VerificationError::File { .. } | VerificationError::NoHead { .. } => Self::internal(&error),
+        }
+    }
 }

@@ -22,8 +22,8 @@ pub(crate) enum Content {
     Json(Vec<u8>),
     /// Text of another kind.
     Text(&'static str, String),
-    /// A stream of events.
-    Events(Body),
+    /// A stream of this kind.
+    Stream(&'static str, Body),
 }
 
 impl Reply {
@@ -33,9 +33,9 @@ impl Reply {
         Ok(Self { status: 200, body: Content::Json(body), generation: None, is_secret: false })
     }
 
-    /// A stream of events.
-    pub(crate) const fn events(body: Body) -> Self {
-        Self { status: 200, body: Content::Events(body), generation: None, is_secret: false }
+    /// A stream of this kind.
+    pub(crate) const fn stream(kind: &'static str, body: Body) -> Self {
+        Self { status: 200, body: Content::Stream(kind, body), generation: None, is_secret: false }
     }
 
     /// The same with another status.
@@ -61,7 +61,7 @@ impl Reply {
         let (kind, body) = match self.body {
             Content::Json(bytes) => ("application/json", Body::from(bytes)),
             Content::Text(kind, text) => (kind, Body::from(text)),
-            Content::Events(body) => ("text/event-stream", body),
+            Content::Stream(kind, body) => (kind, body),
         };
         let mut response = response(self.status, kind, body, request_id);
         if let Some(tag) =

@@ -18,6 +18,7 @@ use crate::registry::hostings::{HostingInput, HostingView, RegisteredHosting};
 use crate::registry::instances::{InstanceInput, InstanceView, RegisteredInstance};
 use crate::registry::people::PersonPatch;
 use crate::shares::{InviteInput, PersonView, SharePatch, ShareView};
+use crate::verification::Verified;
 
 /// What carries a call out.
 pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -130,9 +131,9 @@ routes! {
     POST "/v1/gateway/links" Actor gateway_links::create, "Make a one-time link that signs a person in to the gateway",
         takes gateway_links::LinkInput, gives gateway_links::LinkOutput;
 
-    GET "/v1/audit" Actor audit::list, "Read the audit, as JSON or as an event stream", query &[
+    GET "/v1/audit" Actor audit::list, "Read the audit: a page of JSON, lines of JSON with hashes, or an event stream", query &[
         ("after", "Rows with a greater number only."), ("instance", "Rows about this instance only."),
         ("limit", "How many at most; 1 to 1000, 100 if not given.")], gives audit::AuditPage;
-    GET "/v1/audit/verify" Actor audit::verify, "Walk the audit's whole chain of hashes", gives audit::Verified;
+    GET "/v1/audit/verify" Actor audit::verify, "Walk the audit's whole chain, and compare it with the heads that the broker recorded", gives Verified;
     GET "/metrics" Metrics metrics::show, "Metrics in Prometheus' text format";
 }

@@ -2,19 +2,23 @@
 
 use std::fmt::Write;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 
 use super::refusal::Refusal;
+use crate::verification::VerificationError;
 
 /// Longer than the longest operation that is no job.
 const DEADLINE: Duration = Duration::from_secs(660);
@@ -56,6 +60,9 @@ pub(crate) enum CallError {
     /// An argument is not usable.
     #[error("{argument}: {what}")]
     Argument { argument: &'static str, what: String },
+    /// The audit could not be looked at.
+    #[error("the audit could not be verified")]
+    Unverified(#[source] Box<VerificationError>),
     /// The process could not be set up for a call.
     #[error("prepare the call")]
     Prepare(#[source] io::Error),
@@ -71,7 +78,7 @@ impl CallError {
             Self::TimedOut => 8,
             Self::TooLarge => 9,
             Self::Connect { .. } | Self::Broken(_) => 13,
-            Self::NotUnderstood { .. } | Self::Prepare(_) => 1,
+            Self::NotUnderstood { .. } | Self::Prepare(_) | Self::Unverified(_) => 1,
         }
     }
 
@@ -108,6 +115,11 @@ impl Call {
     /// `GET /v1/…`
     pub(crate) fn get(segments: &[&str]) -> Self {
         Self::new(Method::GET, segments, None)
+    }
+
+    /// `GET /metrics`
+    pub(crate) fn metrics() -> Self {
+        Self { path: "/metrics".to_owned(), ..Self::get(&[]) }
     }
 
     /// `POST /v1/…`
@@ -151,20 +163,60 @@ pub(crate) struct Client {
     runtime: Runtime,
     socket: PathBuf,
     actor: HeaderValue,
+    deadline: Duration,
 }
 
 impl Client {
     /// A client; connects only when it is used.
     pub(crate) fn new(socket: PathBuf, actor: HeaderValue) -> Result<Self, CallError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CallError::Prepare)?;
-        Ok(Self { runtime, socket, actor })
+        Ok(Self { runtime, socket, actor, deadline: DEADLINE })
+    }
+
+    /// The same, waiting no longer than this for an answer.
+    pub(crate) const fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Makes a call that answers with lines of this kind, and shows each as it comes, until `look` has seen enough. An
+    /// answer that breaks off is an error.
+    pub(crate) fn lines(
+        &self,
+        call: &Call,
+        kind: &'static str,
+        look: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<(), CallError> {
+        let mut request = self.request(call)?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(kind));
+        self.runtime.block_on(async {
+            let begun = tokio::time::timeout(self.deadline, self.begin(request)).await;
+            let (status, mut body, _driver) = begun.unwrap_or(Err(CallError::TimedOut))?;
+            if !status.is_success() {
+                let body = Limited::new(body, REPLY_MAX_BYTES).collect().await.map_err(CallError::Broken)?.to_bytes();
+                return Err(CallError::Refused(Box::new(Refusal::parse(status.as_u16(), &body))));
+            }
+            let mut rest = Vec::new();
+            loop {
+                let next = tokio::time::timeout(self.deadline, body.frame()).await.map_err(|_| CallError::TimedOut)?;
+                let Some(frame) = next else { return Ok(()) };
+                let frame = frame.map_err(|error| CallError::Broken(Box::new(error)))?;
+                rest.extend_from_slice(&frame.into_data().unwrap_or_default());
+                if show_lines(&mut rest, look).is_break() {
+                    return Ok(());
+                }
+                if rest.len() > REPLY_MAX_BYTES {
+                    return Err(CallError::TooLarge);
+                }
+            }
+        })
     }
 
     /// Makes a call. Every refusal of the agent is an error.
     pub(crate) fn send(&self, call: &Call) -> Result<Reply, CallError> {
         let request = self.request(call)?;
         let (status, body) = self.runtime.block_on(async {
-            tokio::time::timeout(DEADLINE, self.exchange(request)).await.unwrap_or(Err(CallError::TimedOut))
+            tokio::time::timeout(self.deadline, self.exchange(request)).await.unwrap_or(Err(CallError::TimedOut))
         })?;
         if !status.is_success() {
             return Err(CallError::Refused(Box::new(Refusal::parse(status.as_u16(), &body))));
@@ -216,21 +268,40 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), CallError> {
+        let (status, body, _driver) = self.begin(request).await?;
+        let body = Limited::new(body, REPLY_MAX_BYTES).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { CallError::TooLarge } else { CallError::Broken(error) }
+        })?;
+        Ok((status, body.to_bytes()))
+    }
+
+    async fn begin(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Incoming, AbortOnDrop), CallError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| CallError::Connect { socket: self.socket.clone(), source })?;
         let broken = |error: hyper::Error| CallError::Broken(Box::new(error));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let driver = tokio::spawn(connection);
+        let driver = AbortOnDrop(tokio::spawn(connection).abort_handle());
         let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), REPLY_MAX_BYTES).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() { CallError::TooLarge } else { CallError::Broken(error) }
-        })?;
-        driver.abort();
-        Ok((status, body.to_bytes()))
+        Ok((response.status(), response.into_body(), driver))
     }
+}
+
+/// What drives a connection, for as long as it is needed.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Shows the whole lines and keeps the rest.
+fn show_lines(bytes: &mut Vec<u8>, look: &mut dyn FnMut(&str) -> ControlFlow<()>) -> ControlFlow<()> {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let lines: Vec<u8> = bytes.drain(..whole).collect();
+    String::from_utf8_lossy(&lines).lines().try_for_each(look)
 }
 
 /// Moves the items of a page over and says where the next one begins.

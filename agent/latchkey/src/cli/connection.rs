@@ -7,6 +7,7 @@ use hyper::header::HeaderValue;
 
 use super::client::{CallError, Client};
 
+const DEFAULT_CONFIG: &str = "/etc/latchkey/latchkey.toml";
 const DEFAULT_SOCKET: &str = "/run/latchkey/cli.sock";
 
 /// Options of every command that talks to the agent.
@@ -27,6 +28,21 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The configuration of the agent on this node, if it is the agent that these options mean: a socket alone may lead
+    /// elsewhere.
+    pub(super) fn configuration(&self) -> Option<PathBuf> {
+        match (&self.config, &self.socket) {
+            (Some(path), _) => Some(path.clone()),
+            (None, Some(_)) => None,
+            (None, None) => Some(DEFAULT_CONFIG.into()),
+        }
+    }
+
+    /// Whether somebody's own rights are asked for.
+    pub(super) const fn acts_for_a_person(&self) -> bool {
+        self.actor.is_some()
+    }
+
     /// A client for these options. Fails when the configuration file is not usable.
     pub(super) fn client(&self) -> Result<Client, CallError> {
         let actor = self.actor.clone().unwrap_or_else(|| HeaderValue::from_static("panel"));

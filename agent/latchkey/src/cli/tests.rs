@@ -457,14 +457,43 @@ fn the_newest_audit_rows_are_shown_oldest_first() {
 #[test]
 fn a_broken_audit_is_shouted_and_fails() {
     let whole = run("audit verify", 200, json!({ "rows": 7, "head": "abc", "ok": true }));
-    assert_eq!((whole.exit, whole.out.as_str()), (0, "The audit is whole: 7 rows, head abc.\n"));
+    assert_eq!(
+        (whole.exit, whole.out.as_str()),
+        (
+            0,
+            "The audit is whole: 7 rows, head abc.\nThis is what the agent says of itself; root on the node can check it without the agent.\n"
+        )
+    );
     assert_eq!(whole.asked_once().line, "GET /v1/audit/verify HTTP/1.1");
     let broken = run("audit verify", 200, json!({ "rows": 7, "ok": false, "fault": { "seq": 3, "what": "changed" } }));
-    assert_eq!((broken.exit, broken.out.as_str()), (1, "THE AUDIT IS BROKEN at row 3: changed.\n"));
+    assert_eq!((broken.exit, broken.out.lines().next()), (1, Some("THE AUDIT IS BROKEN at row 3: changed.")));
 }
 
 #[test]
 fn a_gateway_link_stands_alone_on_its_line() {
     let ran = run("gateway-link a@b.example", 201, json!({ "url": "https://g/x", "expires_at": "soon" }));
     assert_eq!(ran.out, "https://g/x\nWorks once, until soon.\n");
+}
+
+#[test]
+fn an_export_is_the_lines_as_they_came_and_one_that_breaks_off_fails() {
+    let lines = "{\"seq\":5,\"hash\":\"a\"}\n{\"seq\":6,\"hash\":\"b\"}\n";
+    let ran = run_texts("audit export --after 4", vec![(200, lines.to_owned())]);
+    assert_eq!((ran.exit, ran.out.as_str()), (0, lines));
+    assert_eq!(ran.asked_once().line, "GET /v1/audit?after=4 HTTP/1.1");
+    assert_eq!(ran.asked_once().header("accept"), Some("application/jsonl"));
+    assert_eq!(run("audit export", 403, json!({ "code": "forbidden", "detail": "no" })).exit, 4);
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("cli.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let breaking = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{\"seq\":1}\n").unwrap();
+    });
+    let line = Line::try_parse_from(["latchkey", "audit", "export", "--socket", socket.to_str().unwrap()]).unwrap();
+    let mut paper = Paper::default();
+    assert_eq!((carry_out(&line.command, &mut paper), paper.out.as_str()), (13, "{\"seq\":1}\n"));
+    breaking.join().unwrap();
 }

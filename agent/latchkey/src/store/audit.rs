@@ -1,5 +1,7 @@
 //! The audit: append-only and hash-chained, so that a changed, removed or reordered row is found.
 
+use std::fmt::Write;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use schemars::JsonSchema;
@@ -116,8 +118,12 @@ pub(crate) fn after(
     limit: u32,
 ) -> Result<Vec<AuditRow>, StoreError> {
     let failed = StoreError::at;
+    // Two statements: one for both would use no index.
     let mut statement = connection
-        .prepare_cached("SELECT row FROM audit WHERE seq > ?1 AND (?2 IS NULL OR instance = ?2) ORDER BY seq LIMIT ?3")
+        .prepare_cached(match instance {
+            None => "SELECT row FROM audit WHERE seq > ?1 AND ?2 IS NULL ORDER BY seq LIMIT ?3",
+            Some(_) => "SELECT row FROM audit WHERE seq > ?1 AND instance = ?2 ORDER BY seq LIMIT ?3",
+        })
         .map_err(failed("read the audit"))?;
     let texts = statement
         .query_map(params![seq, instance, limit], |row| row.get::<_, String>(0))
@@ -127,6 +133,50 @@ pub(crate) fn after(
         rows.push(super::from_json("audit row", &text.map_err(failed("read the audit"))?)?);
     }
     Ok(rows)
+}
+
+/// The rows after a number as lines of JSON with their hashes, oldest first, and the number of the last one.
+///
+/// A line is the row exactly as it was hashed, with the field `hash` put in at its end.
+pub(crate) fn lines_after(
+    connection: &Connection,
+    seq: u64,
+    instance: Option<&str>,
+    limit: u32,
+) -> Result<(String, Option<u64>), StoreError> {
+    let failed = StoreError::at;
+    let mut statement = connection
+        .prepare_cached(match instance {
+            None => "SELECT seq, row, hash FROM audit WHERE seq > ?1 AND ?2 IS NULL ORDER BY seq LIMIT ?3",
+            Some(_) => "SELECT seq, row, hash FROM audit WHERE seq > ?1 AND instance = ?2 ORDER BY seq LIMIT ?3",
+        })
+        .map_err(failed("read the audit"))?;
+    let mut found = statement.query(params![seq, instance, limit]).map_err(failed("read the audit"))?;
+    let (mut lines, mut last) = (String::new(), None);
+    while let Some(row) = found.next().map_err(failed("read the audit"))? {
+        let column = StoreError::at("read a row of the audit");
+        let (seq, text, hash): (u64, String, Vec<u8>) =
+            (|| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))().map_err(column)?;
+        let open = text.strip_suffix('}').unwrap_or(&text);
+        let _ = writeln!(lines, "{open},\"hash\":\"{}\"}}", hex(&hash));
+        last = Some(seq);
+    }
+    Ok((lines, last))
+}
+
+/// When the newest row was written, if there is one.
+pub(crate) fn newest_at(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let last = head(connection)?.map_or(0, |head| head.seq);
+    Ok(after(connection, last.saturating_sub(1), None, 1)?.first().map(|row| row.at))
+}
+
+/// The hash of a row in hexadecimal digits, if there is the row.
+pub(crate) fn hash_of(connection: &Connection, seq: u64) -> Result<Option<String>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT hash FROM audit WHERE seq = ?1")
+        .map_err(StoreError::at("look a row of the audit up"))?;
+    let hash = statement.query_row([seq], |row| row.get::<_, Vec<u8>>(0)).optional();
+    hash.map(|hash| hash.map(|hash| hex(&hash))).map_err(StoreError::at("look a row of the audit up"))
 }
 
 /// Walks the whole chain: how many rows, the head, and the first fault.
@@ -196,5 +246,37 @@ mod tests {
             "UPDATE audit SET seq = 9 WHERE seq = 1; UPDATE audit SET seq = 1 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 9",
             Some(1),
         );
+    }
+
+    #[test]
+    fn exported_lines_can_be_checked_by_anybody_without_this_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = super::super::Store::open(dir.path()).unwrap();
+        let connection = store.writer();
+        for detail in ["plain", "quotes \" and \\ and ünïcode \n", "}"] {
+            let row = AuditRow { detail: Some(detail.into()), instance: Some("live".into()), ..row("a") };
+            append(&connection, row).unwrap();
+        }
+        let (lines, last) = lines_after(&connection, 0, None, 10).unwrap();
+        assert_eq!((lines.lines().count(), last), (3, Some(3)));
+        let mut previous: Vec<u8> = Vec::new();
+        for line in lines.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let row = format!("{}}}", &line[..line.len() - ",\"hash\":\"\"}".len() - 64]);
+            let hash = Sha256::new_with_prefix(&previous).chain_update(&row).finalize();
+            assert_eq!(value["hash"], hex(&hash), "{line}");
+            previous = hash.to_vec();
+        }
+        assert_eq!(lines_after(&connection, 2, Some("live"), 10).unwrap().0.lines().count(), 1);
+        assert_eq!(lines_after(&connection, 0, Some("other"), 10).unwrap(), (String::new(), None));
+    }
+
+    #[test]
+    fn rows_of_one_instance_are_found_by_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = super::super::Store::open(dir.path()).unwrap();
+        let plan = "EXPLAIN QUERY PLAN SELECT row FROM audit WHERE seq > 5 AND instance = 'live' ORDER BY seq LIMIT 9";
+        let plan: String = store.writer().query_row(plan, [], |row| row.get(3)).unwrap();
+        assert!(plan.contains("USING INDEX audit_by_instance (instance=? AND"), "{plan}");
     }
 }

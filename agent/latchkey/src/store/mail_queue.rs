@@ -131,6 +131,18 @@ pub(crate) fn count_queued(connection: &Connection) -> Result<u64, StoreError> {
         .map_err(StoreError::at("read the mail queue"))
 }
 
+/// What an operator should know of the queue: how often the waiting letter with the most attempts was tried, and how
+/// many were given up.
+pub(crate) fn trouble(connection: &Connection) -> Result<(Option<u32>, u64), StoreError> {
+    connection
+        .query_row(
+            "SELECT max(attempts) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'failed') FROM mail_queue",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(StoreError::at("read the mail queue"))
+}
+
 /// Notes that a letter was sent, and removes its texts.
 pub(crate) fn sent(connection: &Connection, id: i64, now: Timestamp) -> Result<(), StoreError> {
     connection

@@ -16,12 +16,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::problem::{Code, Problem};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// Why state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +131,22 @@ impl Store {
     pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Opens the database in the state directory for reading only, whether the agent runs or not.
+pub(crate) fn open_to_read(state_dir: &Path) -> Result<Connection, StoreError> {
+    let path = state_dir.join("latchkey.db");
+    let opened = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .and_then(|connection| connection.busy_timeout(Duration::from_secs(5)).map(|()| connection));
+    opened.map_err(|source| StoreError::Open { path, source })
+}
+
+/// What SQLite finds wrong with the file, in its own words; nothing if it is whole. Blocks, for long.
+pub(crate) fn damage(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let said: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(StoreError::at("check the database"))?;
+    Ok((said != "ok").then_some(said))
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

@@ -50,7 +50,7 @@ pub(crate) fn run(connection: &FrameSocket, call: PhpCall, request: &[u8]) -> Re
     match reply {
         Reply::PhpEnded { end } => Ok(Outcome { line: first_line(streams.answer), log: streams.said, end }),
         Reply::Refused { code, field, message } => Err(BrokerError::Refused { code, field, message }),
-        Reply::Done | Reply::Hostings { .. } | Reply::Crontab | Reply::Confinement(_) => Err(BrokerError::Unexpected),
+        _ => Err(BrokerError::Unexpected),
     }
 }
 

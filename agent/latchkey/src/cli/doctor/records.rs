@@ -1,0 +1,157 @@
+//! Checks of what the agent has written down. They read the database themselves, whether the agent runs or not.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+
+use super::{Finding, Patient, failure, warning, well};
+use crate::problem::chain;
+use crate::store::{self, StoreError, audit, mail_queue, wordpress_sessions};
+use crate::verification::{self, Heads, Verified};
+
+/// Rows that the broker has not got after this time do not reach it.
+const HEADS_TAKE: SignedDuration = SignedDuration::from_secs(10);
+/// What the clock may be behind what was written, for a correction by the time service.
+const CLOCK_MAY_STEP: SignedDuration = SignedDuration::from_secs(5);
+/// A letter that was tried so often waits for more than a mail server's restart.
+const MANY_ATTEMPTS: u32 = 5;
+
+/// Runs a check on the database.
+fn on_database(patient: &Patient, check: impl FnOnce(&Connection) -> Result<Finding, StoreError>) -> Finding {
+    let opened = patient.config().map(|config| store::open_to_read(&config.state_dir));
+    let checked = match opened {
+        Ok(opened) => opened.and_then(|connection| check(&connection)),
+        Err(not_looked) => return not_looked.into(),
+    };
+    checked.unwrap_or_else(|error| failure(chain(&error), "run this as root; if the file is damaged, restore a backup"))
+}
+
+pub(super) fn database(patient: &Patient) -> Finding {
+    on_database(patient, |connection| {
+        Ok(match store::damage(connection)? {
+            None => well("whole"),
+            Some(damage) => {
+                failure(format!("the database is damaged: {damage}"), "stop the agent and restore a backup")
+            }
+        })
+    })
+}
+
+pub(super) fn clock(patient: &Patient) -> Finding {
+    on_database(patient, |connection| Ok(judge_clock(audit::newest_at(connection)?, patient.now)))
+}
+
+fn judge_clock(newest: Option<Timestamp>, now: Timestamp) -> Finding {
+    match newest {
+        Some(newest) if newest.duration_since(now) > CLOCK_MAY_STEP => failure(
+            format!("it is {now}, but a row of the audit was written at {newest}"),
+            "set the clock: shares expire by it",
+        ),
+        _ => well(format!("it is {now}")),
+    }
+}
+
+fn verify(patient: &Patient) -> Result<Verified, Finding> {
+    let settings = patient.broker_settings().map_err(Finding::from)?;
+    let config = patient.config().map_err(Finding::from)?;
+    let fault = |error: String| failure(error, "run this as root; see `database` and `broker`");
+    let connection = store::open_to_read(&config.state_dir).map_err(|error| fault(chain(&error)))?;
+    verification::verify(&connection, &Heads::in_directory(&settings.state_dir)).map_err(|error| fault(chain(&error)))
+}
+
+pub(super) fn audit(patient: &Patient) -> Finding {
+    match verify(patient) {
+        Ok(Verified { fault: Some(fault), .. }) => failure(
+            format!("broken at row {}: {}", fault.seq, fault.what),
+            "take it for an attack until you know better: keep the files, and compare with journalctl -t latchkey-broker",
+        ),
+        Ok(found) if !found.set_back.is_empty() => {
+            well(format!("{} rows; set back by root {} times: latchkey audit verify", found.rows, found.set_back.len()))
+        }
+        Ok(found) => well(format!("{} rows", found.rows)),
+        Err(finding) => finding,
+    }
+}
+
+pub(super) fn audit_heads(patient: &Patient) -> Finding {
+    let found = match verify(patient) {
+        Ok(found) => found,
+        Err(finding) => return finding,
+    };
+    on_database(patient, |connection| {
+        Ok(judge_heads(found.unrecorded_rows, audit::newest_at(connection)?, patient.now))
+    })
+}
+
+fn judge_heads(unrecorded: u64, newest: Option<Timestamp>, now: Timestamp) -> Finding {
+    let is_late = newest.is_some_and(|newest| now.duration_since(newest) > HEADS_TAKE);
+    if unrecorded > 0 && is_late {
+        return failure(
+            format!("{unrecorded} rows of the audit are not recorded by the broker"),
+            "see `serve` and `broker`; after a backup replaced a damaged state: latchkey audit set-back",
+        );
+    }
+    well("up to the newest rows")
+}
+
+pub(super) fn unconfirmed(patient: &Patient) -> Finding {
+    on_database(patient, |connection| {
+        let kept = wordpress_sessions::load(connection)?;
+        let looks = kept.iter().filter(|kept| kept.look.is_some()).count();
+        let ending = kept.iter().filter(|kept| kept.must_end && kept.look.is_none()).count();
+        Ok(match ending {
+            0 => well(format!("nothing waits to be ended; {looks} sessions are looked at again")),
+            count => warning(
+                format!("{count} WordPress sessions must end and are not confirmed to have ended"),
+                "the agent tries again by itself; latchkey share show names them; see whether the site's database answers",
+            ),
+        })
+    })
+}
+
+pub(super) fn mail(patient: &Patient) -> Finding {
+    on_database(patient, |connection| {
+        let (attempts, given_up) = mail_queue::trouble(connection)?;
+        Ok(judge_mail(mail_queue::count_queued(connection)?, attempts.unwrap_or_default(), given_up))
+    })
+}
+
+fn judge_mail(queued: u64, attempts: u32, given_up: u64) -> Finding {
+    let to_do = "look for `a letter was not sent` in the agent's log; latchkey share resend sends an invitation again";
+    if attempts >= MANY_ATTEMPTS {
+        return failure(format!("{queued} letters wait, one of them after {attempts} attempts"), to_do);
+    }
+    if given_up > 0 {
+        return warning(format!("{given_up} letters were given up; {queued} wait"), to_do);
+    }
+    well(format!("{queued} letters wait"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_clock_behind_what_was_written_fails() {
+        assert!(matches!(judge_clock(None, at(0)), Finding::Well(_)));
+        assert!(matches!(judge_clock(Some(at(100)), at(98)), Finding::Well(_)));
+        assert!(matches!(judge_clock(Some(at(3700)), at(100)), Finding::Failure { .. }));
+    }
+
+    #[test]
+    fn rows_that_do_not_reach_the_broker_fail_after_a_while() {
+        assert!(matches!(judge_heads(0, Some(at(0)), at(1000)), Finding::Well(_)));
+        assert!(matches!(judge_heads(3, Some(at(999)), at(1000)), Finding::Well(_)));
+        assert!(matches!(judge_heads(3, Some(at(0)), at(1000)), Finding::Failure { .. }));
+    }
+
+    #[test]
+    fn letters_that_are_not_sent_are_told_from_those_under_way() {
+        assert!(matches!(judge_mail(2, 1, 0), Finding::Well(_)));
+        assert!(matches!(judge_mail(2, 1, 1), Finding::Warning { .. }));
+        assert!(matches!(judge_mail(2, 7, 1), Finding::Failure { .. }));
+    }
+}

@@ -1,0 +1,92 @@
+//! `latchkey doctor`: well on a node that is well, and truthful when a part is down.
+
+use latchkey_tests::command_line::{Printed, latchkey};
+use latchkey_tests::waiting::eventually;
+use serde_json::Value;
+use xtask::node::{Daemon, Node};
+
+crate::trials! { alone:
+    a_node_that_is_well_has_no_failure,
+    it_looks_at_the_rest_when_serve_or_the_broker_is_down,
+    metrics_are_lines_that_prometheus_reads,
+}
+
+/// Has a daemon run again at the end, also of a trial that fails.
+struct RunsAgain<'n>(&'n Daemon);
+
+impl Drop for RunsAgain<'_> {
+    fn drop(&mut self) {
+        drop(self.0.start());
+    }
+}
+
+fn rows(printed: &Printed) -> Vec<Value> {
+    let report: Value = serde_json::from_str(&printed.text).unwrap();
+    report["items"].as_array().unwrap().clone()
+}
+
+#[track_caller]
+fn is(printed: &Printed, check: &str, state: &str) {
+    let rows = rows(printed);
+    let row = rows.iter().find(|row| row["check"] == check).unwrap();
+    assert_eq!(row["state"], state, "{row}");
+    assert_eq!(row["to_do"].is_string(), state != "well", "{row}");
+}
+
+fn a_node_that_is_well_has_no_failure(node: &Node) {
+    eventually("a report without failures", || {
+        let printed = latchkey(node, &["doctor", "--json"]);
+        printed.code < 2 && rows(&printed).iter().all(|row| row["state"] != "failure")
+    });
+    let printed = latchkey(node, &["doctor", "--json"]);
+    for check in
+        ["config", "state_dir", "database", "serve", "broker", "versions", "certificates", "audit", "php", "redeemer"]
+    {
+        is(&printed, check, "well");
+    }
+    let in_words = latchkey(node, &["doctor", "database", "serve"]);
+    assert_eq!(in_words.done().lines().last(), Some("All is well."), "{}", in_words.text);
+    assert_eq!(in_words.text.lines().count(), 3, "{}", in_words.text);
+}
+
+fn it_looks_at_the_rest_when_serve_or_the_broker_is_down(node: &Node) {
+    for (daemon, check, others) in [
+        (node.serve().unwrap(), "serve", ["database", "audit", "broker", "certificates"]),
+        (node.broker().unwrap(), "broker", ["database", "audit", "serve", "certificates"]),
+    ] {
+        let again = RunsAgain(daemon);
+        daemon.kill().unwrap();
+        let printed = latchkey(node, &["doctor", "--json"]);
+        assert_eq!(printed.code, 2, "{}", printed.text);
+        is(&printed, check, "failure");
+        is(&printed, "versions", "warning");
+        others.iter().for_each(|other| is(&printed, other, "well"));
+        drop(again);
+        eventually("the part that was down", || latchkey(node, &["doctor", check]).code == 0);
+    }
+}
+
+fn metrics_are_lines_that_prometheus_reads(node: &Node) {
+    let page = latchkey_tests::api::Api::panel(node).get("/metrics");
+    let mut typed = std::collections::BTreeSet::new();
+    for line in page.body.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(["gauge", "counter", "histogram"].contains(&kind), "{line}");
+            assert!(typed.insert(name.to_owned()), "declared twice: {line}");
+        } else if !line.starts_with("# HELP ") {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            value.parse::<f64>().unwrap_or_else(|error| panic!("{error}: {line}"));
+            let name = series.split('{').next().unwrap();
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .filter(|name| typed.contains(*name));
+            assert!(typed.contains(family.unwrap_or(name)), "no type: {line}");
+            assert!(!series.contains('@'), "an address: {line}");
+        }
+    }
+    for name in ["latchkey_build_info", "latchkey_calls_total", "latchkey_end_seconds", "latchkey_audit_recorded_row"] {
+        assert!(typed.contains(name), "{name}: {}", page.body);
+    }
+}
