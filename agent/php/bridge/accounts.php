@@ -49,6 +49,8 @@ function baseline(\WP_User $user): array
             'sessions' => array_map('strval', array_keys(array_slice(sessions($user->ID), -MOST, null, true))),
         ],
         'administrators' => administrators(),
+        // Where code and uploads lie, if not in the docroot: they are looked through when the access ends.
+        'folders' => [WP_CONTENT_DIR, WP_PLUGIN_DIR, WP_LANG_DIR, (string) (wp_upload_dir(null, false)['basedir'] ?? '')],
     ];
 }
 

@@ -37,6 +37,9 @@ fn a_token_becomes_a_marked_session_that_ends_with_the_share() {
     assert_eq!(opened["baseline"]["user"]["login"], "editor");
     assert_eq!(opened["baseline"]["user"]["sessions"], json!([]));
     assert_eq!(opened["baseline"]["administrators"][0]["login"], "owner");
+    let content = web.site.docroot.join("wp-content");
+    assert_eq!(opened["baseline"]["folders"][0], content.to_str().unwrap());
+    assert_eq!(opened["baseline"]["folders"][3], content.join("uploads").to_str().unwrap());
     let verifier = opened["verifier"].as_str().unwrap();
     let stored = web.site.wordpress("echo '|', json_encode(get_user_meta(2, 'session_tokens', true));");
     let stored: Value = serde_json::from_str(stored.trim_start_matches('|')).unwrap();
