@@ -23,6 +23,7 @@ mod mail;
 mod operations;
 mod recovery;
 mod redeemer;
+mod residue;
 mod roles;
 mod shares;
 mod sso;
@@ -39,12 +40,13 @@ use xtask::node::{AgentOptions, Node, Options};
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 10] = [ONE, TWO, PAPERS, "estate", "dark", "neighbour", "shop", "agency", "move", "empty"];
+const HOSTINGS: [&str; 11] =
+    [ONE, TWO, PAPERS, "estate", "dark", "neighbour", "shop", "agency", "move", "empty", "left"];
 const ONE: &str = "one";
 const TWO: &str = "two";
 
 /// Instances beside `live` and `second`, each of a single trial.
-const SITES: [Site; 17] = [
+const SITES: [Site; 18] = [
     site("named", ONE),
     site("indexed", ONE),
     site("upkeep", ONE),
@@ -62,6 +64,7 @@ const SITES: [Site; 17] = [
     site("prod", TWO),
     Site { staging_of: Some("prod"), ..site("prod-stage", TWO) },
     site("dark", "dark"),
+    site("left", "left"),
 ];
 
 const fn site(id: &'static str, hosting: &'static str) -> Site {
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
     let files = [
         redeemer::trials(),
         sso::trials(),
+        residue::trials(),
         staging::trials(),
         operations::trials(),
         shares::trials(),

@@ -25,7 +25,7 @@ crate::trials! { alone:
 }
 
 /// Has a daemon run again at the end, also of a trial that fails.
-struct RunsAgain<'n>(&'n Daemon);
+pub(crate) struct RunsAgain<'n>(pub(crate) &'n Daemon);
 
 impl Drop for RunsAgain<'_> {
     fn drop(&mut self) {

@@ -1,11 +1,14 @@
 //! The broker as serve sees it: one request, one reply, on a connection of its own.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use latchkey_protocol::{
-    Asked, Confinement, FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode, RegisteredHosting,
-    Reply, Request,
+    Asked, CRONTAB_MAX_BYTES, Confinement, FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode,
+    RegisteredHosting, Reply, Request,
 };
 
 use crate::counted::COUNTED;
@@ -32,6 +35,9 @@ pub(crate) enum BrokerError {
         /// What was expected.
         message: String,
     },
+    /// A descriptor that it handed over could not be read.
+    #[error("what the broker handed over cannot be read")]
+    HandedOver(#[source] io::Error),
     /// It answered something else.
     #[error("the broker answered something unexpected")]
     Unexpected,
@@ -47,9 +53,9 @@ impl From<BrokerError> for Problem {
             BrokerError::Refused { code: RefusalCode::Busy, .. } => {
                 Self::new(Code::Busy, "too many calls to sites of this node at the moment").retry_after(1)
             }
-            BrokerError::Refused { code: RefusalCode::Internal, .. } | BrokerError::Unexpected => {
-                Self::internal(&error)
-            }
+            BrokerError::Refused { code: RefusalCode::Internal, .. }
+            | BrokerError::HandedOver(_)
+            | BrokerError::Unexpected => Self::internal(&error),
             BrokerError::Unreachable(_) => {
                 tracing::warn!(error = %crate::problem::chain(&error), "the broker does not answer");
                 Self::new(Code::Unavailable, "the agent's broker does not answer").retry_after(2)
@@ -133,19 +139,34 @@ impl Broker {
         }
     }
 
+    /// The crontab of a hosting's system user; `None` when it has none. Blocks.
+    pub(crate) fn read_crontab(&self, hosting: String) -> Result<Option<Vec<u8>>, BrokerError> {
+        let (reply, descriptors) = self.ask_for_descriptors(Request::ReadCrontab { hosting })?;
+        let Reply::Crontab = reply else { return Err(BrokerError::Unexpected) };
+        let Some(crontab) = descriptors.into_iter().next() else { return Ok(None) };
+        let mut content = Vec::new();
+        // A regular file by the broker's word, which somebody may be making longer at this moment.
+        let read = File::from(crontab).take(CRONTAB_MAX_BYTES).read_to_end(&mut content);
+        read.map(|_| Some(content)).map_err(BrokerError::HandedOver)
+    }
+
     fn ask(&self, request: Request) -> Result<Reply, BrokerError> {
+        self.ask_for_descriptors(request).map(|(reply, _)| reply)
+    }
+
+    fn ask_for_descriptors(&self, request: Request) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
         let replied = self.exchange(request);
         count(&replied);
         replied
     }
 
-    fn exchange(&self, request: Request) -> Result<Reply, BrokerError> {
+    fn exchange(&self, request: Request) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
         let connection = self.connect()?;
         connection.set_timeouts(Some(PATIENCE))?;
         connection.send(&asked(request), &[])?;
-        match connection.receive::<Reply>()?.0 {
-            Reply::Refused { code, field, message } => Err(BrokerError::Refused { code, field, message }),
-            reply => Ok(reply),
+        match connection.receive::<Reply>()? {
+            (Reply::Refused { code, field, message }, _) => Err(BrokerError::Refused { code, field, message }),
+            answer => Ok(answer),
         }
     }
 }
@@ -160,6 +181,8 @@ pub(crate) fn count<T>(outcome: &Result<T, BrokerError>) {
     match outcome {
         Ok(_) => COUNTED.broker_done.count(),
         Err(BrokerError::Refused { .. }) => COUNTED.broker_refused.count(),
-        Err(BrokerError::Unreachable(_) | BrokerError::Unexpected) => COUNTED.broker_unreachable.count(),
+        Err(BrokerError::Unreachable(_) | BrokerError::HandedOver(_) | BrokerError::Unexpected) => {
+            COUNTED.broker_unreachable.count()
+        }
     }
 }

@@ -23,6 +23,8 @@ use crate::store::StoreError;
 use crate::store::audit::Outcome;
 use crate::store::wordpress_sessions::Site;
 use crate::wordpress::bridge::Bridge;
+use crate::wordpress::first_use::FirstUses;
+use crate::wordpress::look::Looks;
 
 /// What every part of the agent works with.
 pub(crate) struct Serve {
@@ -30,6 +32,8 @@ pub(crate) struct Serve {
     pub(crate) state: State,
     pub(crate) broker: Broker,
     pub(crate) bridge: Bridge,
+    pub(crate) first_uses: FirstUses,
+    pub(crate) looks: Looks,
     pub(crate) started_at: Timestamp,
     records: mpsc::Sender<Record>,
 }
@@ -50,7 +54,8 @@ impl Serve {
         let broker = Broker::at(&config.broker.socket);
         let bridge = Bridge::new(broker.clone());
         let started_at = state.clock.now();
-        (Arc::new(Self { config, state, broker, bridge, started_at, records }), to_record)
+        let (first_uses, looks) = (FirstUses::default(), Looks::default());
+        (Arc::new(Self { config, state, broker, bridge, first_uses, looks, started_at, records }), to_record)
     }
 
     /// Changes the state and closes what it no longer allows. Answers within three seconds of the change.

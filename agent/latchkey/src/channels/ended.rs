@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::store::wordpress_sessions::{Residue, WordpressSession};
+use crate::store::residue::Residue;
+use crate::store::wordpress_sessions::WordpressSession;
 
 /// What ended with a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]

@@ -14,12 +14,15 @@ use crate::clock::{Stopwatch, later};
 use crate::counted::COUNTED;
 use crate::request;
 use crate::serve::Serve;
-use crate::store::wordpress_sessions::{self, Look, Residue, Site, WordpressSession};
+use crate::store::residue::{self, Residue};
+use crate::store::wordpress_sessions::{self, Look, Site, WordpressSession};
 use crate::store::{StoreError, gateway_rows};
-use crate::wordpress::sessions;
+use crate::wordpress::{look, sessions};
 
 /// A reply comes within three seconds, whatever hangs; this much of it is for the sites.
 const TIME_FOR_SITES: Duration = Duration::from_millis(2_400);
+/// A reply waits until then for what was left behind on the hosting.
+const TIME_FOR_LOOKS: Duration = Duration::from_millis(2_700);
 /// A site is asked to end no more sessions than these at once.
 pub(super) const MOST_IN_ONE_CALL: usize = 20;
 /// WordPress keeps nobody signed in for longer than two weeks.
@@ -52,8 +55,24 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
             .write(move |connection| gateway.iter().try_for_each(|id| gateway_rows::delete_session(connection, id)));
         log_failure(removed.await);
     }
+    let until = tokio::time::Instant::now() + TIME_FOR_LOOKS;
+    let shares = shares_that_ended(&serve, &wordpress);
     close_wordpress(&serve, wordpress, &mut ended).await;
+    // After the sessions: they come first, and what somebody did until then is to be found.
+    ended.residue.extend(look::at_shares(&serve, shares, until).await);
     ended
+}
+
+/// The shares that no longer allow what these sessions were opened for.
+fn shares_that_ended(serve: &Serve, begun: &[BegunSession]) -> BTreeSet<ShareId> {
+    let (table, now) = (serve.state.table(), serve.state.clock.now());
+    let is_allowed = |session: &WordpressSession| Channel::Wordpress(session.clone()).is_allowed(&table, now);
+    begun
+        .iter()
+        .map(Begun::session)
+        .filter(|session| !is_allowed(session))
+        .filter_map(|session| session.share)
+        .collect()
 }
 
 /// Tries once more to end what could not be reached.
@@ -164,7 +183,7 @@ async fn confirm(serve: &Arc<Serve>, end: &End, begun: Vec<BegunSession>, residu
         for (share, of) in &baselines {
             of.iter().try_for_each(|of| wordpress_sessions::delete_baseline(connection, *share, of.user.id))?;
         }
-        residue.iter().try_for_each(|(share, one)| wordpress_sessions::save_residue(connection, *share, one))?;
+        residue.iter().try_for_each(|(share, one)| residue::save(connection, *share, one))?;
         rows.iter().try_for_each(|session| wordpress_sessions::save(connection, session))?;
         watched.iter().try_for_each(|(mark, look)| wordpress_sessions::watch(connection, mark, look))
     });

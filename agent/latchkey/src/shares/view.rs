@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::channels::{Channels, Unconfirmed};
 use crate::store::mail_queue::{self, LetterState};
-use crate::store::wordpress_sessions::{self, Residue};
+use crate::store::residue::{self, Residue};
 use crate::store::{StoreError, gateway_rows};
 
 /// A person as replies show them.
@@ -166,7 +166,7 @@ pub(crate) fn view(
         unavailable: unserved(terms.privileges),
         mail: mail_queue::last_of_share(connection, &id)?,
         unconfirmed: channels.unconfirmed_of(share.id),
-        residue: wordpress_sessions::residue_of(connection, share.id)?,
+        residue: residue::of(connection, share.id)?,
         id,
     })
 }

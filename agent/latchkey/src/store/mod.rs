@@ -9,6 +9,7 @@ pub(crate) mod hand_overs;
 pub(crate) mod idempotency;
 pub(crate) mod live_tokens;
 pub(crate) mod mail_queue;
+pub(crate) mod residue;
 pub(crate) mod wordpress_sessions;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 
 /// Why state could not be read or written.

@@ -1,9 +1,8 @@
-//! WordPress sessions that hand-overs opened, what was there before them, and what was left behind.
+//! WordPress sessions that hand-overs opened, and what was there before them.
 
 use jiff::Timestamp;
 use latchkey_access::{Actor, InstanceId, ShareId, WpUser};
 use rusqlite::{Connection, params};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hand_overs::{actor_from, actor_text};
@@ -78,18 +77,6 @@ pub(crate) struct KeptSession {
     /// Whether it is out of the registry: it must end, or has and is looked at again.
     pub(crate) must_end: bool,
     pub(crate) look: Option<Look>,
-}
-
-/// What a person can still use because they made or learnt it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Residue {
-    /// `password_changed`, `email_changed`, `application_password` or `administrator`.
-    pub(crate) kind: String,
-    /// A sentence.
-    pub(crate) what: String,
-    /// How to undo it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) undo: Option<String>,
 }
 
 /// Writes a session; one with the same mark is replaced. Those of no share that are long over are forgotten.
@@ -257,27 +244,4 @@ pub(crate) fn delete_baseline(connection: &Connection, share: ShareId, wp_user_i
         )
         .map(drop)
         .map_err(StoreError::at("remove a baseline"))
-}
-
-/// Notes what a share left behind.
-pub(crate) fn save_residue(connection: &Connection, share: ShareId, residue: &Residue) -> Result<(), StoreError> {
-    connection
-        .execute(
-            "INSERT OR REPLACE INTO residue (share, kind, what, undo) VALUES (?1, ?2, ?3, ?4)",
-            params![share.to_string(), residue.kind, residue.what, residue.undo],
-        )
-        .map(drop)
-        .map_err(StoreError::at("write what a share left behind"))
-}
-
-/// What a share left behind.
-pub(crate) fn residue_of(connection: &Connection, share: ShareId) -> Result<Vec<Residue>, StoreError> {
-    let failed = StoreError::at;
-    let mut statement = connection
-        .prepare_cached("SELECT kind, what, undo FROM residue WHERE share = ?1")
-        .map_err(failed("read what a share left behind"))?;
-    let found = statement
-        .query_map([share.to_string()], |row| Ok(Residue { kind: row.get(0)?, what: row.get(1)?, undo: row.get(2)? }))
-        .map_err(failed("read what a share left behind"))?;
-    found.collect::<Result<_, _>>().map_err(failed("read what a share left behind"))
 }

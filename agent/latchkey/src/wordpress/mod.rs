@@ -2,6 +2,9 @@
 
 pub(crate) mod bridge;
 pub(crate) mod bridge_call;
+pub(crate) mod first_use;
+mod left_behind;
+pub(crate) mod look;
 pub(crate) mod redeemer;
 pub(crate) mod sessions;
 pub(crate) mod sso;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::first_use;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Channel};
 use crate::clock::later;
@@ -74,6 +75,8 @@ struct BaselineLine {
     user: BaselineUser,
     #[serde(default)]
     administrators: Vec<Administrator>,
+    #[serde(default)]
+    folders: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -314,7 +317,8 @@ async fn confirm(serve: &Arc<Serve>, opening: &Opening, opened: Opened) -> Resul
         };
         let of = BaselineOf { user: session.user.clone(), since: session.opened_at, facts };
         let written = serve.write(move |connection| wordpress_sessions::save_baseline(connection, share, &of)).await;
-        if written.is_err() {
+        let kept = first_use::keep(serve, share, session, opened.baseline.folders).await;
+        if written.and(kept).is_err() {
             give_up(serve, opening, "unavailable").await;
             return Err(Refused::new("unavailable", "The agent cannot write its state at the moment. Try again."));
         }

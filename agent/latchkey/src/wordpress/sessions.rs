@@ -6,7 +6,8 @@ use latchkey_access::WpUser;
 use serde::{Deserialize, Serialize};
 
 use super::bridge::{Bridge, BridgeError, shortened};
-use crate::store::wordpress_sessions::{BaselineOf, Residue, Site};
+use crate::store::residue::{Residue, ResidueKind};
+use crate::store::wordpress_sessions::{BaselineOf, Site};
 
 const DEADLINE: Duration = Duration::from_millis(2_300);
 /// No more is told of what one share left behind.
@@ -103,29 +104,29 @@ pub(crate) async fn end(bridge: &Bridge, site: &Site, wanted: &EndSessions<'_>) 
 /// The site says this, so no text and no list of it is taken at any length.
 pub(crate) fn residue(report: &Report, baselines: &[BaselineOf]) -> Vec<Residue> {
     let mut residue = Vec::new();
-    let mut add = |kind: &str, what: String, undo: String| {
-        residue.push(Residue { kind: kind.into(), what: shortened(&what, 300), undo: Some(shortened(&undo, 300)) });
+    let mut add = |kind: ResidueKind, what: String, undo: String| {
+        residue.push(Residue { kind, what: shortened(&what, 300), undo: Some(shortened(&undo, 300)) });
     };
     for of in baselines {
         let Some(now) = report.users.iter().find(|user| user.id == of.user.id) else { continue };
         let login = &of.user.login;
         if now.missing || now.login != *login {
             let what = format!("the WordPress user {login} is gone, or has another login now");
-            add("login_changed", what, "check the accounts under Users in WP Admin".into());
+            add(ResidueKind::LoginChanged, what, "check the accounts under Users in WP Admin".into());
             continue;
         }
         if now.password_fingerprint.as_ref().is_some_and(|found| *found != of.facts.password_fingerprint) {
             let what = format!("the password of the WordPress user {login} was changed");
-            add("password_changed", what, format!("set a new password for {login} under Users in WP Admin"));
+            add(ResidueKind::PasswordChanged, what, format!("set a new password for {login} under Users in WP Admin"));
         }
         if let Some(email) = now.email.as_ref().filter(|email| **email != of.facts.email) {
             let what = format!("the email address of the WordPress user {login} was changed to {email}");
-            add("email_changed", what, format!("set the address of {login} back under Users in WP Admin"));
+            add(ResidueKind::EmailChanged, what, format!("set the address of {login} back under Users in WP Admin"));
         }
         for password in &now.application_passwords {
             if !of.facts.application_passwords.contains(&password.uuid) {
                 let what = format!("the WordPress user {login} has a new application password, {:?}", password.name);
-                add("application_password", what, format!("revoke it in the profile of {login} in WP Admin"));
+                add(ResidueKind::ApplicationPassword, what, format!("revoke it in the profile of {login} in WP Admin"));
             }
         }
     }
@@ -133,7 +134,11 @@ pub(crate) fn residue(report: &Report, baselines: &[BaselineOf]) -> Vec<Residue>
         for administrator in &report.administrators {
             if !first.facts.administrators.contains(&administrator.id) {
                 let what = format!("{} became an administrator of the site", administrator.login);
-                add("administrator", what, format!("remove {} under Users in WP Admin", administrator.login));
+                add(
+                    ResidueKind::Administrator,
+                    what,
+                    format!("remove {} under Users in WP Admin", administrator.login),
+                );
             }
         }
     }
@@ -149,12 +154,12 @@ mod tests {
     use crate::store::wordpress_sessions::Baseline;
 
     #[track_caller]
-    fn check(report: &str, kinds: &[&str]) {
+    fn check(report: &str, kinds: &[ResidueKind]) {
         let report: Report = serde_json::from_str(report).unwrap();
         let facts = Baseline { email: "e@example.org".into(), password_fingerprint: "a".into(), ..Baseline::default() };
         let user = WpUser { id: 2, login: "editor".into() };
         let found = residue(&report, &[BaselineOf { user, since: Timestamp::UNIX_EPOCH, facts }]);
-        assert_eq!(found.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>(), kinds);
+        assert_eq!(found.iter().map(|one| one.kind).collect::<Vec<_>>(), kinds);
     }
 
     #[test]
@@ -166,12 +171,12 @@ mod tests {
             )
         };
         check(&editor("a", "e@example.org"), &[]);
-        check(&editor("b", "e@example.org"), &["password_changed"]);
-        check(&editor("a", "other@example.org"), &["email_changed"]);
+        check(&editor("b", "e@example.org"), &[ResidueKind::PasswordChanged]);
+        check(&editor("a", "other@example.org"), &[ResidueKind::EmailChanged]);
         check(
             r#"{"ended":1,"users":[{"id":2,"login":"editor","missing":true,"ended":1,"password_fingerprint":null,
             "email":null,"application_passwords":[]}],"administrators":[{"id":9,"login":"new"}]}"#,
-            &["login_changed", "administrator"],
+            &[ResidueKind::LoginChanged, ResidueKind::Administrator],
         );
     }
 

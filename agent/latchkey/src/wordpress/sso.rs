@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bridge::{BridgeError, Plugins};
+use super::first_use;
 use crate::clock::later;
 use crate::problem::{Code, Problem};
 use crate::serve::Serve;
@@ -129,6 +130,9 @@ pub(crate) async fn open(
             user
         }
     };
+    if let Some(share) = permit.share() {
+        first_use::expect(serve, share, serve.site(permit.instance())?);
+    }
     let token = Token::generate()?;
     let hand_over = HandOver {
         mark: random_hex()?,

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::Program;
 
-const NEEDED: [&str; 18] = [
+const NEEDED: [&str; 19] = [
+    "cron",
     "curl",
     "mariadb-client",
     "mariadb-server",

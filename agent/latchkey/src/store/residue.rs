@@ -1,0 +1,212 @@
+//! What shares left behind, what a hosting had when each was first used, and which are still to be looked at.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use latchkey_access::{InstanceId, ShareId};
+use rusqlite::{Connection, OptionalExtension, params};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::wordpress_sessions::Site;
+use super::{StoreError, from_json, json, moment, ms, parsed};
+
+/// Kinds of what a person can still use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ResidueKind {
+    /// A WordPress user that the person was is gone or has another login.
+    LoginChanged,
+    /// The password of such a user was changed.
+    PasswordChanged,
+    /// Its email address was.
+    EmailChanged,
+    /// It has a new application password.
+    ApplicationPassword,
+    /// Somebody became an administrator.
+    Administrator,
+    /// A key was added with which SSH lets somebody in.
+    AuthorizedKey,
+    /// A line was added to the crontab of the system user.
+    CrontabLine,
+    /// A `.user.ini` or `php.ini` was made or changed.
+    UserIni,
+    /// An `.htaccess` was.
+    Htaccess,
+    /// A file of a must-use plugin was.
+    MuPlugin,
+    /// A file was that WordPress loads by its name.
+    DropIn,
+    /// A link was made.
+    Link,
+    /// A file was made or changed that the site runs.
+    PhpFile,
+    /// Something could not be looked at, so what is in it is not known.
+    NotLookedAt,
+    /// Files, keys and crontab are still being looked at; what is found stands on the share later.
+    BeingLookedAt,
+}
+
+/// What a person can still use because they made or learnt it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Residue {
+    /// What sort of thing.
+    pub(crate) kind: ResidueKind,
+    /// A sentence.
+    pub(crate) what: String,
+    /// How to undo it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) undo: Option<String>,
+}
+
+/// What a hosting had when a share was first used on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Before {
+    /// Hashes of the lines of files with SSH keys, by path relative to the home. Of one that could not be read: nothing.
+    pub(crate) keys: BTreeMap<String, Option<Vec<String>>>,
+    /// Hashes of the lines of the crontab, unless it could not be read.
+    pub(crate) crontab: Option<Vec<String>>,
+    /// Absolute paths of folders with the site's code and uploads, which may lie outside of the docroot.
+    pub(crate) folders: Vec<String>,
+}
+
+/// The first use of a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FirstUse {
+    pub(crate) share: ShareId,
+    pub(crate) instance: InstanceId,
+    pub(crate) site: Site,
+    pub(crate) at: Timestamp,
+    pub(crate) before: Before,
+}
+
+/// Keeps the first use of a share; a later one changes nothing.
+pub(crate) fn save_first_use(connection: &Connection, first: &FirstUse) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "INSERT OR IGNORE INTO first_uses (share, instance, site, at_ms, before) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                first.share.to_string(),
+                first.instance.as_str(),
+                json(&first.site)?,
+                ms(first.at),
+                json(&first.before)?,
+            ],
+        )
+        .map(drop)
+        .map_err(StoreError::at("write the first use of a share"))
+}
+
+/// The first use of a share, if it was used.
+pub(crate) fn first_use(connection: &Connection, share: ShareId) -> Result<Option<FirstUse>, StoreError> {
+    type Columns = (String, String, i64, String);
+    let found: Option<Columns> = connection
+        .query_row(
+            "SELECT instance, site, at_ms, before FROM first_uses WHERE share = ?1",
+            [share.to_string()],
+            |row| row.try_into(),
+        )
+        .optional()
+        .map_err(StoreError::at("read the first use of a share"))?;
+    let Some((instance, site, at, before)) = found else { return Ok(None) };
+    Ok(Some(FirstUse {
+        share,
+        instance: parsed("instance id", &instance)?,
+        site: from_json("site", &site)?,
+        at: moment(at),
+        before: from_json("first use", &before)?,
+    }))
+}
+
+/// Whether a share was used.
+pub(crate) fn is_used(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT 1 FROM first_uses WHERE share = ?1")
+        .and_then(|mut statement| statement.exists([share.to_string()]))
+        .map_err(StoreError::at("read whether a share was used"))
+}
+
+/// Notes that what a share left is to be looked for; `false` if it was never used.
+pub(crate) fn ask_for_look(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
+    connection
+        .execute("UPDATE first_uses SET to_be_looked_at = 1 WHERE share = ?1", [share.to_string()])
+        .map(|changed| changed > 0)
+        .map_err(StoreError::at("note that a share is to be looked at"))
+}
+
+/// The shares of which it was not looked for yet.
+pub(crate) fn to_be_looked_at(connection: &Connection) -> Result<Vec<ShareId>, StoreError> {
+    let failed = StoreError::at;
+    let mut statement = connection
+        .prepare("SELECT share FROM first_uses WHERE to_be_looked_at = 1")
+        .map_err(failed("read what is to be looked at"))?;
+    let found = statement.query_map([], |row| row.get(0)).map_err(failed("read what is to be looked at"))?;
+    let found: Vec<String> = found.collect::<Result<_, _>>().map_err(failed("read what is to be looked at"))?;
+    found.iter().map(|share| parsed("share id", share)).collect()
+}
+
+/// Keeps what a look at the hosting found, in place of what the one before found.
+pub(crate) fn save_look(connection: &Connection, share: ShareId, found: &[Residue]) -> Result<(), StoreError> {
+    connection
+        .execute("DELETE FROM residue WHERE share = ?1 AND of_look = 1", [share.to_string()])
+        .map_err(StoreError::at("forget what a look found before"))?;
+    found.iter().try_for_each(|one| insert(connection, share, one, 1))?;
+    connection
+        .execute("UPDATE first_uses SET to_be_looked_at = 0 WHERE share = ?1", [share.to_string()])
+        .map(drop)
+        .map_err(StoreError::at("note that a share was looked at"))
+}
+
+/// Keeps what a share left behind in WordPress.
+pub(crate) fn save(connection: &Connection, share: ShareId, residue: &Residue) -> Result<(), StoreError> {
+    insert(connection, share, residue, 0)
+}
+
+fn insert(connection: &Connection, share: ShareId, residue: &Residue, of_look: u8) -> Result<(), StoreError> {
+    let Residue { kind, what, undo } = residue;
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO residue (share, kind, what, undo, of_look) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![share.to_string(), json(kind)?.trim_matches('"'), what, undo, of_look],
+        )
+        .map(drop)
+        .map_err(StoreError::at("write what a share left behind"))
+}
+
+/// What a share left behind, as far as it is known.
+pub(crate) fn of(connection: &Connection, share: ShareId) -> Result<Vec<Residue>, StoreError> {
+    let failed = StoreError::at;
+    let mut statement = connection
+        .prepare_cached("SELECT kind, what, undo FROM residue WHERE share = ?1 ORDER BY of_look, rowid")
+        .map_err(failed("read what a share left behind"))?;
+    let found = statement
+        .query_map([share.to_string()], |row| row.try_into())
+        .map_err(failed("read what a share left behind"))?;
+    let found: Vec<(String, String, Option<String>)> =
+        found.collect::<Result<_, _>>().map_err(failed("read what a share left behind"))?;
+    let read = |(kind, what, undo): (String, _, _)| {
+        Ok(Residue { kind: from_json("kind of residue", &format!("{kind:?}"))?, what, undo })
+    };
+    let mut residue: Vec<Residue> = found.into_iter().map(read).collect::<Result<_, StoreError>>()?;
+    if is_to_be_looked_at(connection, share)? {
+        residue.push(Residue::being_looked_at());
+    }
+    Ok(residue)
+}
+
+fn is_to_be_looked_at(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT 1 FROM first_uses WHERE share = ?1 AND to_be_looked_at = 1")
+        .and_then(|mut statement| statement.exists([share.to_string()]))
+        .map_err(StoreError::at("read whether a share is to be looked at"))
+}
+
+impl Residue {
+    /// Says that it is not known yet what else there is.
+    pub(crate) fn being_looked_at() -> Self {
+        let what = "the files, SSH keys and crontab of the hosting are still being looked at";
+        let undo = "look at the share again in a minute: what is found will stand there";
+        Self { kind: ResidueKind::BeingLookedAt, what: what.into(), undo: Some(undo.into()) }
+    }
+}

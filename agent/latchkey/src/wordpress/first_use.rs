@@ -1,0 +1,171 @@
+//! What a hosting has when a share is first used on it: what is new later may be of its person.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use latchkey_access::ShareId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
+
+use super::bridge::Plugins;
+use crate::clock::later;
+use crate::problem::chain;
+use crate::serve::Serve;
+use crate::store::StoreError;
+use crate::store::residue::{self, Before, FirstUse};
+use crate::store::wordpress_sessions::{Site, WordpressSession};
+use crate::token::hex;
+
+/// How long the hosting may take to say what it has.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Links are made more often than they are used; not each of them asks the hosting again.
+const FRESH_FOR: Duration = Duration::from_secs(10);
+/// What was asked for longer ago than this was for a link that is dead.
+const OF_USE_FOR: Duration = Duration::from_secs(120);
+/// No more is kept of what a site says.
+const MOST_LINES: usize = 2_000;
+const MOST_FOLDERS: usize = 8;
+const LONGEST_FOLDER: usize = 1_000;
+
+/// What hostings were asked for while links wait to be used, by share.
+#[derive(Default)]
+pub(crate) struct FirstUses {
+    begun: Mutex<HashMap<ShareId, Begun>>,
+}
+
+struct Begun {
+    at: Timestamp,
+    before: JoinHandle<Before>,
+}
+
+impl FirstUses {
+    fn take(&self, share: ShareId) -> Option<JoinHandle<Before>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&share).map(|begun| begun.before)
+    }
+}
+
+/// Asks the hosting what it has while the link is on its way to the person, so that its use need not wait.
+pub(crate) fn expect(serve: &Arc<Serve>, share: ShareId, site: Site) {
+    let now = serve.state.clock.now();
+    let mut begun = serve.first_uses.begun.lock().unwrap_or_else(PoisonError::into_inner);
+    begun.retain(|_, begun| later(begun.at, OF_USE_FOR) > now);
+    if begun.get(&share).is_none_or(|begun| later(begun.at, FRESH_FOR) <= now) {
+        let serve = serve.clone();
+        let before = tokio::spawn(async move {
+            let used = serve.read(move |connection| residue::is_used(connection, share)).await;
+            if matches!(used, Ok(true)) { Before::default() } else { before(&serve, &site).await }
+        });
+        begun.insert(share, Begun { at: now, before });
+    }
+}
+
+/// Keeps what the hosting has at the first use of a share. Call it before the person can do anything.
+///
+/// What the hosting did not say in time is kept as unknown, so that nothing is believed to be old that is new.
+pub(crate) async fn keep(
+    serve: &Arc<Serve>,
+    share: ShareId,
+    session: &WordpressSession,
+    folders: Vec<String>,
+) -> Result<(), StoreError> {
+    let begun = serve.first_uses.take(share);
+    if serve.read(move |connection| residue::is_used(connection, share)).await? {
+        return Ok(());
+    }
+    let answer = match begun {
+        Some(begun) => tokio::time::timeout(PATIENCE, begun).await.ok().and_then(Result::ok),
+        None => tokio::time::timeout(PATIENCE, before(serve, &session.site)).await.ok(),
+    };
+    let usable = |folder: &String| folder.len() <= LONGEST_FOLDER;
+    let folders = folders.into_iter().filter(usable).take(MOST_FOLDERS).collect();
+    let before = Before { folders, ..answer.unwrap_or_default() };
+    let (instance, site, at) = (session.instance.clone(), session.site.clone(), session.opened_at);
+    let first = FirstUse { share, instance, site, at, before };
+    serve.write(move |connection| residue::save_first_use(connection, &first)).await
+}
+
+#[derive(Serialize)]
+struct NoArgs {}
+
+#[derive(Deserialize)]
+struct BeforeReply {
+    #[serde(default)]
+    keys: std::collections::BTreeMap<String, Option<Vec<String>>>,
+}
+
+async fn before(serve: &Arc<Serve>, site: &Site) -> Before {
+    let asked = serve.bridge.attempt(site, "residue.before", &NoArgs {}, Plugins::Skipped, PATIENCE);
+    let (keys, crontab) = tokio::join!(asked, crontab(serve, &site.hosting));
+    let keys = match keys {
+        Ok(BeforeReply { keys }) => keys.into_iter().filter(|(_, lines)| is_usable(lines.as_deref())).collect(),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), hosting = site.hosting, "what keys there are is not known");
+            Default::default()
+        }
+    };
+    Before {
+        keys,
+        crontab: crontab.map(|lines| lines.into_iter().map(|line| line.hash).collect()),
+        folders: Vec::new(),
+    }
+}
+
+fn is_usable(lines: Option<&[String]>) -> bool {
+    lines.is_none_or(|lines| lines.len() <= MOST_LINES && lines.iter().all(|hash| hash.len() <= 64))
+}
+
+/// A line of a crontab that means something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CrontabLine {
+    /// Known again by this.
+    pub(super) hash: String,
+    /// As far as it is text.
+    pub(super) text: String,
+}
+
+/// The lines of a hosting's crontab; `None` if it cannot be read.
+pub(super) async fn crontab(serve: &Serve, hosting: &str) -> Option<Vec<CrontabLine>> {
+    let (broker, id) = (serve.broker.clone(), hosting.to_owned());
+    match tokio::task::spawn_blocking(move || broker.read_crontab(id)).await {
+        Ok(Ok(content)) => lines(&content.unwrap_or_default()),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %chain(&error), hosting, "a crontab cannot be read");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "reading a crontab failed");
+            None
+        }
+    }
+}
+
+/// Comments and empty lines run nothing; so many lines that they cannot be compared are as good as unread.
+fn lines(content: &[u8]) -> Option<Vec<CrontabLine>> {
+    let means_something = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
+    let told = |line: &[u8]| CrontabLine { hash: hash(line), text: String::from_utf8_lossy(line).into_owned() };
+    let lines: Vec<_> = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(means_something).collect();
+    (lines.len() <= MOST_LINES).then(|| lines.into_iter().map(told).collect())
+}
+
+fn hash(line: &[u8]) -> String {
+    hex(&Sha256::digest(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_run_nothing_are_left_out_and_bytes_that_are_no_text_are_told_apart() {
+        let found = lines(b"# comment\n\n  */5 * * * * a \nMAILTO=x\n@daily \xff\n@daily \xfe").unwrap();
+        let texts: Vec<_> = found.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["*/5 * * * * a", "MAILTO=x", "@daily \u{fffd}", "@daily \u{fffd}"]);
+        assert_eq!(found[0].hash, lines(b"*/5 * * * * a").unwrap()[0].hash);
+        assert_ne!(found[2].hash, found[3].hash);
+        assert!(lines(&b"@daily x\n".repeat(MOST_LINES)).is_some());
+        assert!(lines(&b"@daily x\n".repeat(MOST_LINES + 1)).is_none());
+    }
+}

@@ -1,0 +1,193 @@
+//! Looking at a hosting for what a person left there when their access ended, until it is done.
+//!
+//! PHP looks, as the hosting's system user, and it is not waited for: sessions end first, the reply has three seconds,
+//! and a large site takes longer. What is not known yet is said to be looked at, and stands on the share later.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use latchkey_access::ShareId;
+use latchkey_protocol::RefusalCode;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::bridge::{BridgeError, Plugins};
+use super::first_use::crontab;
+use super::left_behind::{self, Left};
+use crate::broker::BrokerError;
+use crate::problem::chain;
+use crate::serve::Serve;
+use crate::store::StoreError;
+use crate::store::residue::{self, FirstUse, Residue};
+use crate::store::wordpress_sessions::Site;
+
+/// So much is looked at of one hosting. Beyond it that is said.
+const MOST_ENTRIES: u32 = 400_000;
+const LONGEST_WALK: Duration = Duration::from_secs(20);
+/// The walk, PHP's start and the answer.
+const DEADLINE: Duration = Duration::from_secs(25);
+/// Disks of a node are shared by all of its sites.
+const MOST_AT_ONCE: usize = 2;
+/// When the usual time for a request of PHP is over: one that was under way at the end may have written something.
+const LOOKED_AT_AGAIN_AFTER: Duration = Duration::from_secs(35);
+const RETRIED_AFTER: Duration = Duration::from_secs(30);
+
+/// The looks that are under way.
+pub(crate) struct Looks {
+    room: Semaphore,
+    underway: Mutex<HashSet<ShareId>>,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self { room: Semaphore::new(MOST_AT_ONCE), underway: Mutex::default() }
+    }
+}
+
+/// A share that is being looked at; on drop it no longer is.
+struct Underway<'l> {
+    looks: &'l Looks,
+    share: ShareId,
+}
+
+impl<'l> Underway<'l> {
+    /// `None` if somebody is looking at it already.
+    fn begin(looks: &'l Looks, share: ShareId) -> Option<Self> {
+        let new = looks.underway.lock().unwrap_or_else(PoisonError::into_inner).insert(share);
+        new.then_some(Self { looks, share })
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.looks.underway.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.share);
+    }
+}
+
+/// Why a look did not come to an end.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error("the hosting cannot be looked at")]
+    Bridge(#[from] BridgeError),
+    #[error("the look cannot be read or written down")]
+    Store(#[from] StoreError),
+}
+
+/// Looks for what shares left whose access has ended; answers at `until` at the latest with what is known by then.
+pub(crate) async fn at_shares(serve: &Arc<Serve>, shares: BTreeSet<ShareId>, until: Instant) -> Vec<Residue> {
+    let asked = serve.write(move |connection| {
+        let mut used = Vec::new();
+        for share in shares {
+            if residue::ask_for_look(connection, share)? {
+                used.push(share);
+            }
+        }
+        Ok(used)
+    });
+    let used = match asked.await {
+        Ok(used) => used,
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "it could not be written down what is to be looked at");
+            return Vec::new();
+        }
+    };
+    let mut looks = tokio::task::JoinSet::new();
+    for share in used {
+        let serve = serve.clone();
+        looks.spawn(async move { at_share(&serve, share).await });
+    }
+    let mut found = Vec::new();
+    let mut all_done = true;
+    while let Ok(Some(look)) = tokio::time::timeout_at(until, looks.join_next()).await {
+        match look {
+            Ok(Some(residue)) => found.extend(residue),
+            _ => all_done = false,
+        }
+    }
+    all_done &= looks.is_empty();
+    looks.detach_all();
+    if !all_done {
+        found.push(Residue::being_looked_at());
+    }
+    found
+}
+
+/// Looks at what was not looked at yet, now and whenever there is some: a look may fail, and the agent may have stopped.
+pub(crate) async fn retry(serve: Arc<Serve>) {
+    loop {
+        match serve.read(residue::to_be_looked_at).await {
+            Ok(shares) => {
+                for share in shares {
+                    at_share(&serve, share).await;
+                }
+            }
+            Err(error) => tracing::error!(error = %chain(&error), "what is to be looked at cannot be read"),
+        }
+        tokio::time::sleep(RETRIED_AFTER).await;
+    }
+}
+
+/// Looks at one share's hosting now, and once more when requests that were under way are over. `None`: not done.
+async fn at_share(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
+    let found = look(serve, share).await?;
+    let serve = serve.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(LOOKED_AT_AGAIN_AFTER).await;
+        look(&serve, share).await;
+    });
+    Some(found)
+}
+
+async fn look(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
+    let _underway = Underway::begin(&serve.looks, share)?;
+    let _room = serve.looks.room.acquire().await.ok()?;
+    match look_and_save(serve, share).await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), %share, "what a share left behind is not known yet");
+            None
+        }
+    }
+}
+
+async fn look_and_save(serve: &Arc<Serve>, share: ShareId) -> Result<Vec<Residue>, LookError> {
+    let first = serve.read(move |connection| residue::first_use(connection, share)).await?;
+    let Some(first) = first else { return Ok(Vec::new()) };
+    // Where the site is now: its files moved with it.
+    let site = serve.site(&first.instance).unwrap_or_else(|_| first.site.clone());
+    let left = match ask(serve, &site, &first).await {
+        Err(BridgeError::Broker(BrokerError::Refused { code: RefusalCode::NotFound, .. })) => None,
+        answer => Some(answer?),
+    };
+    let found = match left {
+        Some(left) => left_behind::in_words(&first, left, crontab(serve, &site.hosting).await),
+        None => vec![left_behind::hosting_is_gone(&site.hosting)],
+    };
+    let kept = found.clone();
+    serve.write(move |connection| residue::save_look(connection, share, &kept)).await?;
+    Ok(found)
+}
+
+#[derive(Serialize)]
+struct LeftArgs<'a> {
+    since: i64,
+    entries: u32,
+    ms: u64,
+    keys: std::collections::BTreeMap<&'a str, &'a [String]>,
+    folders: &'a [String],
+}
+
+async fn ask(serve: &Serve, site: &Site, first: &FirstUse) -> Result<Left, BridgeError> {
+    let known = first.before.keys.iter().filter_map(|(file, lines)| Some((file.as_str(), lines.as_deref()?)));
+    let args = LeftArgs {
+        // PHP knows full seconds only. What changed within the second of the first use is told rather than missed.
+        since: first.at.as_second(),
+        entries: MOST_ENTRIES,
+        ms: u64::try_from(LONGEST_WALK.as_millis()).unwrap_or(u64::MAX),
+        keys: known.collect(),
+        folders: &first.before.folders,
+    };
+    serve.bridge.attempt(site, "residue.left", &args, Plugins::Skipped, DEADLINE).await
+}

@@ -1,0 +1,133 @@
+//! `residue`: what somebody with code left on the hosting is named when their access ends, with how to undo it.
+
+use std::time::Duration;
+
+use latchkey_tests::browser::field_of;
+use latchkey_tests::shares::{Share, person, pinned_editor, share};
+use latchkey_tests::waiting::{eventually, until_the_next_second};
+use latchkey_tests::wp_admin;
+use serde_json::{Value, json};
+use xtask::clock::Stopwatch;
+use xtask::node::{Hosting, Instance, Node};
+use xtask::process::Program;
+
+use crate::recovery::RunsAgain;
+
+crate::trials! {
+    beside_others:
+        what_a_guest_with_code_left_on_the_hosting_is_named_and_what_was_there_before_is_not;
+    alone:
+        what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_share_later;
+}
+
+/// A key and its fingerprint as `ssh-keygen -l` prints it.
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl guest@home";
+const FINGERPRINT: &str = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";
+
+/// Code for the site's own PHP that appends to a file, whose folder it makes first.
+fn append(path: &str, text: &str) -> String {
+    format!("$f = {path}; @mkdir(dirname($f), 0700, true); file_put_contents($f, {text:?} . \"\\n\", FILE_APPEND);")
+}
+
+fn set_crontab(hosting: &Hosting, lines: &str) {
+    let crontab = Program::new("/usr/bin/crontab").arg("-").input(format!("{lines}\n"));
+    crontab.run_as(hosting.user.identity()).text().unwrap();
+}
+
+fn admin_of<'n>(node: &'n Node, site: &Instance) -> Share<'n> {
+    let terms = json!({ "role": "view_and_sso", "log_in_as": { "id": 1, "login": "admin" } });
+    share(node, &site.id, &person("guest"), &terms)
+}
+
+#[track_caller]
+fn named(residue: &Value, kind: &str, words: &str) {
+    let found =
+        residue.as_array().unwrap().iter().find(|one| {
+            one["kind"] == kind && one["what"].as_str().unwrap().contains(words) && one["undo"].is_string()
+        });
+    assert!(found.is_some(), "no {kind} {words:?} in {residue:#}");
+}
+
+fn what_a_guest_with_code_left_on_the_hosting_is_named_and_what_was_there_before_is_not(node: &Node) {
+    let site = node.instance("left").unwrap();
+    let hosting = node.hosting("left").unwrap();
+    let by_the_owner = [
+        append("ABSPATH . 'wp-content/mu-plugins/owners.php'", "<?php // ours"),
+        append("ABSPATH . '.user.ini'", "memory_limit = 256M"),
+        append("ABSPATH . '../../.ssh/authorized_keys'", "ssh-rsa AAAA owner@home"),
+    ];
+    node.php_as_site(&site, &by_the_owner.concat()).unwrap();
+    set_crontab(&hosting, "0 3 * * * echo owners");
+    until_the_next_second();
+
+    let tidy = admin_of(node, &site);
+    let mut browser = wp_admin::log_in(node, &tidy.email, &site, None);
+    wp_admin::is_in_as(&mut browser, "admin");
+    assert_eq!(tidy.revoke()["residue"], json!([]));
+
+    let share = admin_of(node, &site);
+    let mut browser = wp_admin::log_in(node, &share.email, &site, None);
+    wp_admin::is_in_as(&mut browser, "admin");
+    // By WordPress's own editor of plugins.
+    let editor = "/wp-admin/plugin-editor.php?plugin=akismet%2Fakismet.php&file=akismet%2Fakismet.php";
+    let nonce = field_of(&browser.open(editor).body, "nonce").unwrap();
+    let edited = browser.submit(
+        "/wp-admin/admin-ajax.php",
+        &[
+            ("action", "edit-theme-plugin-file"),
+            ("nonce", &nonce),
+            ("plugin", "akismet/akismet.php"),
+            ("file", "akismet/akismet.php"),
+            ("newcontent", "<?php /* Plugin Name: Akismet */ // and a back door"),
+        ],
+    );
+    assert!(edited.json()["success"] == true, "{}", edited.body);
+    // And by what its code can do.
+    let by_the_guest = [
+        append("ABSPATH . 'wp-content/uploads/2026/shell.php'", "<?php // shell"),
+        append("ABSPATH . 'wp-content/mu-plugins/guests.php'", "<?php // theirs"),
+        append("ABSPATH . 'wp-content/db.php'", "<?php"),
+        append("ABSPATH . '.user.ini'", "auto_prepend_file = /tmp/theirs.php"),
+        append("ABSPATH . '../../.ssh/authorized_keys'", KEY),
+        "touch(ABSPATH . 'wp-content/uploads/2026/shell.php', 1000000000);".to_owned(),
+    ];
+    node.php_as_site(&site, &by_the_guest.concat()).unwrap();
+    set_crontab(&hosting, "0 3 * * * echo owners\n*/5 * * * * echo guests");
+
+    let ended = share.revoke();
+    wp_admin::is_out(&mut browser);
+    let residue = &ended["residue"];
+    named(residue, "php_file", "sites/left/wp-content/plugins/akismet/akismet.php");
+    named(residue, "php_file", "sites/left/wp-content/uploads/2026/shell.php");
+    named(residue, "mu_plugin", "sites/left/wp-content/mu-plugins/guests.php");
+    named(residue, "drop_in", "sites/left/wp-content/db.php");
+    named(residue, "user_ini", "PHP runs /tmp/theirs.php");
+    named(residue, "authorized_key", FINGERPRINT);
+    named(residue, "crontab_line", "*/5 * * * * echo guests");
+    assert_eq!(residue.as_array().unwrap().len(), 7, "{residue:#}");
+    assert_eq!(&share.shown()["residue"], residue);
+}
+
+fn what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_share_later(node: &Node) {
+    let site = node.instance("second").unwrap();
+    until_the_next_second();
+    let share = share(node, "second", &person("guest"), &pinned_editor());
+    let _browser = wp_admin::log_in(node, &share.email, &site, None);
+    node.php_as_site(&site, &append("ABSPATH . 'wp-content/uploads/late.php'", "<?php")).unwrap();
+    node.broker().unwrap().hang().unwrap();
+    let again = RunsAgain(node.broker().unwrap());
+    let stopwatch = Stopwatch::start();
+    let ended = share.revoke();
+    assert!(stopwatch.elapsed() <= Duration::from_secs(3), "{:?}", stopwatch.elapsed());
+    named(&ended["residue"], "being_looked_at", "still being looked at");
+    // A look that did not come to an end is made up for, also after a crash.
+    node.serve().unwrap().crash().unwrap();
+    named(&share.shown()["residue"], "being_looked_at", "still being looked at");
+    drop(again);
+    eventually("the look at the hosting", || {
+        let shown = share.shown();
+        shown["residue"].as_array().is_some_and(|all| all.iter().all(|one| one["kind"] != "being_looked_at"))
+    });
+    named(&share.shown()["residue"], "php_file", "late.php");
+    std::fs::remove_file(site.docroot.join("wp-content/uploads/late.php")).unwrap();
+}
