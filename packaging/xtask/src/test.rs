@@ -17,6 +17,8 @@ use crate::{check, random};
 
 /// Debian packages by which the units and the AppArmor profiles are checked.
 const CONFINEMENT: [&str; 2] = ["apparmor", "systemd"];
+/// Debian packages of the hostile clients.
+const CLIENTS: [&str; 2] = ["openssl", "python3"];
 /// Debian packages of the browser tests.
 const BROWSER: [&str; 1] = ["chromium"];
 /// What runs them, unless it is there already: it often comes from elsewhere.
@@ -70,6 +72,7 @@ fn tests_on_a_node(results: &mut Results) -> Result<()> {
 pub fn install_as_root() -> Result<()> {
     packages::ensure()?;
     packages::install_missing(&CONFINEMENT, &[])?;
+    packages::install_missing(&CLIENTS, &[])?;
     if browser_tests_directory().join("package.json").exists() {
         packages::install_missing(&BROWSER, &[])?;
         if Program::new("npm").with_our_environment().arg("--version").text().is_err() {
