@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use latchkey_tests::api::Api;
+use latchkey_tests::audit::audited;
 use latchkey_tests::browser::Browser;
+use latchkey_tests::exchange::Response;
 use latchkey_tests::mailbox::mail_to;
 use latchkey_tests::shares::{Share, invite, person, pinned_editor, share};
 use latchkey_tests::waiting::eventually;
-use latchkey_tests::wp_admin;
+use latchkey_tests::{sites, wp_admin};
 use serde_json::{Value, json};
 use xtask::clock::Stopwatch;
-use xtask::node::{Daemon, Node};
+use xtask::node::{Daemon, Hosting, Instance, Node};
 
 crate::trials! { alone:
     a_hung_database_delays_neither_the_reply_nor_the_end,
@@ -22,6 +24,9 @@ crate::trials! { alone:
     a_broker_that_is_killed_comes_back_with_its_hostings,
     php_fpm_is_not_needed_to_end_a_session,
     a_link_outlives_a_restart_and_is_still_good_once,
+    a_session_that_a_request_writes_back_ends_although_serve_was_killed_in_between,
+    a_hosting_is_not_forgotten_while_an_end_on_it_is_unconfirmed,
+    a_hosting_that_the_broker_could_not_forget_is_forgotten_by_the_next_request,
 }
 
 /// Has a daemon run again at the end, also of a trial that fails.
@@ -175,4 +180,73 @@ fn a_link_outlives_a_restart_and_is_still_good_once(node: &Node) {
     node.serve().unwrap().restart().unwrap();
     wp_admin::is_refused(&wp_admin::redeem(node, &live, &hand_over.token), node, "used already");
     assert_eq!(share.revoke()["closed"]["wordpress"], 1);
+}
+
+fn a_session_that_a_request_writes_back_ends_although_serve_was_killed_in_between(node: &Node) {
+    let live = node.instance("live").unwrap();
+    let (share, mut browser) = editor_in(node);
+    // What a request holds that read the sessions before the end and writes them after it.
+    let read = "echo base64_encode(serialize(get_user_meta(2, 'session_tokens', true)));";
+    let held = node.php_as_site(&live, read).unwrap();
+    assert_eq!(share.revoke()["closed"]["wordpress"], 1);
+    let serve = node.serve().unwrap();
+    let again = RunsAgain(serve);
+    serve.kill().unwrap();
+    let write = format!("update_user_meta(2, 'session_tokens', unserialize(base64_decode('{}')));", held.trim());
+    node.php_as_site(&live, &write).unwrap();
+    wp_admin::is_in_as(&mut browser, "editor");
+    drop(again);
+    eventually("a look at the site", || wp_admin::is_sent_to_login(&mut browser));
+    assert!(Api::panel(node).get("/v1/health").done()["watched"].as_u64() > Some(0));
+    audited(node, "live", "session.end", "allowed", |row| row["detail"].as_str().unwrap().contains("came back"));
+}
+
+/// The hosting `dark` with its one instance, registered again at the end.
+struct Dark<'n>(&'n Node, Hosting, Instance);
+
+impl<'n> Dark<'n> {
+    fn of(node: &'n Node) -> Self {
+        Self(node, node.hosting("dark").unwrap(), node.instance("dark").unwrap())
+    }
+
+    #[track_caller]
+    fn forget(&self) -> Response {
+        Api::panel(self.0).delete("/v1/hostings/dark")
+    }
+}
+
+impl Drop for Dark<'_> {
+    fn drop(&mut self) {
+        sites::put_hosting(self.0, &self.1, "active");
+        drop(self.0.agent().unwrap().register_instance(&self.2));
+    }
+}
+
+fn a_hosting_is_not_forgotten_while_an_end_on_it_is_unconfirmed(node: &Node) {
+    let dark = Dark::of(node);
+    let share = share(node, "dark", &person("guest"), &pinned_editor());
+    let mut browser = wp_admin::log_in(node, &share.email, &dark.2, None);
+    node.database().hang().unwrap();
+    let again = RunsAgain(node.database());
+    let ended = Api::panel(node).delete("/v1/instances/dark").done();
+    assert_eq!(ended["ended"]["unconfirmed"].as_array().map(Vec::len), Some(1), "{ended}");
+    let problem = dark.forget().refused(409, "conflict");
+    assert!(problem["detail"].as_str().unwrap().contains("the session as editor on dark"), "{problem}");
+    drop(again);
+    eventually("the end of the session", || dark.forget().status == 200);
+    wp_admin::is_out(&mut browser);
+    dark.forget().refused(404, "not_found");
+}
+
+fn a_hosting_that_the_broker_could_not_forget_is_forgotten_by_the_next_request(node: &Node) {
+    let dark = Dark::of(node);
+    Api::panel(node).delete("/v1/instances/dark").done();
+    let broker = node.broker().unwrap();
+    let again = RunsAgain(broker);
+    broker.kill().unwrap();
+    let problem = dark.forget().refused(503, "unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("repeat"), "{problem}");
+    drop(again);
+    dark.forget().done();
+    dark.forget().refused(404, "not_found");
 }

@@ -31,6 +31,9 @@ crate::trials! { beside_others:
     a_share_of_one_instance_is_none_of_another,
     a_person_is_renamed_and_keeps_their_shares,
     people_are_suggested_only_from_what_one_may_share,
+    an_address_that_changes_hands_gives_its_new_holder_nothing_of_the_old_ones,
+    an_address_is_one_person_in_every_spelling_of_its_domain,
+    of_two_owners_who_edit_at_once_one_is_told_to_look_again,
 }
 
 fn view_only() -> Value {
@@ -401,4 +404,59 @@ fn people_are_suggested_only_from_what_one_may_share(node: &Node) {
     assert!(all.contains(&here.email) && all.contains(&there.email), "{all:?}");
     assert_eq!(emails(&sites::owner_of(&one)), std::slice::from_ref(&here.email));
     assert!(emails(&here.email).is_empty());
+}
+
+fn an_address_that_changes_hands_gives_its_new_holder_nothing_of_the_old_ones(node: &Node) {
+    let (site, other) = (somewhere(node, "handed-on"), somewhere(node, "handed-on-too"));
+    let address = person("info");
+    let of_anna = invite(node, &site, &address, &view_only());
+    let mut gateway = of_anna.accept_by_mail();
+    let pending = invite(node, &other, &address, &view_only());
+    let link = mail_to(node, &address, "invitation", 2).link(node, "/i/");
+    let anna = person("anna");
+    Api::panel(node).patch(&format!("/v1/people/{address}"), &json!({ "email": anna })).done();
+    // Bert has the address now, and a share of his own.
+    let third = somewhere(node, "handed-on-last");
+    let of_bert = share(node, &third, &address, &view_only());
+    let bert = Api::acting_as(node, &address);
+    bert.get(&of_anna.path()).refused(404, "not_found");
+    bert.get(&pending.path()).refused(404, "not_found");
+    assert_eq!(bert.get("/v1/instances").done()["items"].as_array().unwrap().len(), 1);
+    // Her sign-in has ended, and the letter that lies in his mailbox opens nothing.
+    assert_eq!(gateway.open("/").location(), "/sign-in");
+    assert_eq!(Browser::at_gateway(node).submit(&link, &[]).status, 404);
+    assert_eq!((pending.state(), of_bert.state()), ("pending".into(), "active".into()));
+    assert_eq!(Api::acting_as(node, &anna).get(&of_anna.path()).done()["state"], "active");
+    Api::acting_as(node, &anna).get(&of_bert.path()).refused(404, "not_found");
+}
+
+fn an_address_is_one_person_in_every_spelling_of_its_domain(node: &Node) {
+    let site = somewhere(node, "spellings");
+    let name = person("anna").split('@').next().unwrap().to_owned();
+    let share = share(node, &site, &format!("{name}@b\u{fc}cher.example"), &view_only());
+    assert_eq!(share.shown()["person"]["email"], format!("{name}@xn--bcher-kva.example"));
+    for spelling in ["xn--bcher-kva.example", "XN--BCHER-KVA.example", "B\u{dc}CHER.Example", "bu\u{308}cher.example"] {
+        let address = format!("{}@{spelling}", name.to_uppercase());
+        offer(node, "panel", &site, &address, &view_only()).refused(409, "conflict");
+        assert_eq!(Api::acting_as(node, &address).get(&share.path()).done()["id"], share.id.as_str(), "{address}");
+    }
+    Api::acting_as(node, &format!("{name}@bucher.example")).get(&share.path()).refused(404, "not_found");
+}
+
+fn of_two_owners_who_edit_at_once_one_is_told_to_look_again(node: &Node) {
+    let owners = [person("first-owner"), person("second-owner")];
+    sites::put_paper(node, "two-owners", PAPERS, &json!({ "owners": owners })).done();
+    let share = share(node, "two-owners", &person("anna"), &view_only());
+    let tag = Api::panel(node).get(&share.path()).header("etag").unwrap().to_owned();
+    let edit = |owner: &str| {
+        let request = Api::acting_as(node, owner).request("PATCH", &share.path());
+        request.header("If-Match", &tag).json(&json!({ "note": owner })).send()
+    };
+    let replies = std::thread::scope(|scope| {
+        owners.each_ref().map(|owner| scope.spawn(|| edit(owner))).map(|one| one.join().unwrap())
+    });
+    let (done, refused) = if replies[0].status == 200 { (0, 1) } else { (1, 0) };
+    replies[done].done();
+    replies[refused].refused(412, "conflict");
+    assert_eq!(share.shown()["note"], owners[done].as_str());
 }

@@ -6,7 +6,7 @@ use latchkey_tests::audit::audited;
 use latchkey_tests::browser::{Browser, field_of};
 use latchkey_tests::shares::{DEMO_OWNER, Share, any_user, invite_as, person, pinned_editor, share, share_as};
 use latchkey_tests::waiting::{eventually, until_the_next_second};
-use latchkey_tests::{sites, wp_admin};
+use latchkey_tests::{sites, soak_endings, wp_admin};
 use serde_json::{Value, json};
 use xtask::node::{Instance, Node};
 
@@ -35,6 +35,7 @@ crate::trials! { beside_others:
     a_session_lasts_no_longer_than_its_share,
     the_link_is_answered_once_per_idempotency_key,
     what_the_pinned_user_is_shows_in_the_reach_after_the_first_login,
+    openings_and_endings_race_and_nobody_stays_in,
 }
 
 fn somebody_invited_gets_in_as_exactly_the_chosen_user_and_out_with_the_share(node: &Node) {
@@ -441,4 +442,9 @@ fn what_the_pinned_user_is_shows_in_the_reach_after_the_first_login(node: &Node)
     assert_eq!(admin.shown()["reach"]["effective_admin"], true);
     let (editor, _browser) = editor_in(node, &live);
     assert_eq!(editor.shown()["reach"]["effective_admin"], false);
+}
+
+/// The short version of `cargo xtask soak endings`.
+fn openings_and_endings_race_and_nobody_stays_in(node: &Node) {
+    soak_endings::play(node, 24);
 }

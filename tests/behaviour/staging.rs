@@ -15,6 +15,7 @@ crate::trials! { beside_others:
     taking_apply_to_staging_back_ends_the_linked_share,
     a_delegate_needs_as_much_on_the_staging,
     a_staging_has_no_staging_of_its_own,
+    a_staging_that_is_pointed_elsewhere_loses_the_shares_that_followed,
 }
 
 /// The share on a staging that is linked to a main one.
@@ -138,4 +139,17 @@ fn a_staging_has_no_staging_of_its_own(node: &Node) {
         put_paper(node, "deep-deeper", PAPERS, &json!({ "staging_of": "deep-stage" })).refused(400, "invalid");
     assert_eq!(problem["field"], "staging_of", "{problem}");
     Api::panel(node).delete("/v1/instances/deep").refused(409, "conflict");
+}
+
+fn a_staging_that_is_pointed_elsewhere_loses_the_shares_that_followed(node: &Node) {
+    paper(node, "from", PAPERS);
+    paper(node, "to", PAPERS);
+    staging_of(node, "from", "pointed");
+    let main = share(node, "from", &person("guest"), &applied(json!({ "role": "developer" })));
+    let copy = linked(node, &main, "pointed").expect("a linked share");
+    let of_other = share(node, "to", &person("other"), &applied(json!({ "role": "developer" })));
+    let own = share(node, "pointed", &person("own"), &json!({ "role": "view_only" }));
+    staging_of(node, "to", "pointed");
+    assert_eq!([copy.state(), main.state(), own.state()], ["revoked", "active", "active"]);
+    assert_eq!(linked(node, &of_other, "pointed").expect("a linked share").state(), "active");
 }

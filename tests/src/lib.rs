@@ -21,6 +21,7 @@ pub mod hostile;
 pub mod mailbox;
 pub mod shares;
 pub mod sites;
+pub mod soak_endings;
 pub mod streams;
 pub mod waiting;
 pub mod wp_admin;

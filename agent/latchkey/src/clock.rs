@@ -33,6 +33,12 @@ impl Clock {
     pub(crate) fn advance(&self, by: Duration) {
         self.shift_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
+
+    /// Sets the clock back.
+    #[cfg(test)]
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.shift_ms.fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
 }
 
 /// How long something takes, whatever happens to the clock meanwhile.

@@ -1,4 +1,4 @@
-//! What a developer runs (`cargo xtask demo | test | check | bench`) and the node that the whole-behaviour tests run against.
+//! What a developer runs (`cargo xtask demo | test | check | bench | soak`) and the node that the whole-behaviour tests run against.
 //!
 //! Nothing of the product lives here: this crate only starts the product's processes the way an operator's node would.
 
@@ -13,6 +13,7 @@ pub mod mutex;
 pub mod node;
 pub mod process;
 pub mod random;
+pub mod soak;
 pub mod termination;
 pub mod test;
 pub mod test_results;

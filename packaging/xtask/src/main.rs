@@ -25,6 +25,8 @@ enum Command {
     Check,
     /// Measure against others beside us, in the release profile, and print the ratios.
     Bench(xtask::bench::Bench),
+    /// Run for long what the tests run briefly.
+    Soak(xtask::soak::Soak),
     /// Install what the tests need of Debian, as root.
     #[command(hide = true)]
     Install,
@@ -46,6 +48,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test => xtask::test::run(),
         Command::Check => xtask::check::run(),
         Command::Bench(bench) => bench.run().map(|()| ExitCode::SUCCESS),
+        Command::Soak(soak) => soak.run().map(|()| ExitCode::SUCCESS),
         Command::Install => xtask::test::install_as_root().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -23,8 +23,15 @@ pub fn word(length: usize) -> Result<String> {
 /// # Errors
 /// When `/dev/urandom` cannot be read.
 pub fn port(range: std::ops::Range<u16>) -> Result<u16> {
+    Ok(range.start + below(range.end.saturating_sub(range.start))?)
+}
+
+/// A random number below `end`; 0 if there is none. Not evenly distributed to the last digit.
+///
+/// # Errors
+/// When `/dev/urandom` cannot be read.
+pub fn below(end: u16) -> Result<u16> {
     let mut bytes = [0_u8; 4];
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context("read /dev/urandom")?;
-    let span = u32::from(range.end.saturating_sub(range.start)).max(1);
-    Ok(range.start + u16::try_from(u32::from_le_bytes(bytes) % span)?)
+    Ok(u16::try_from(u32::from_le_bytes(bytes) % u32::from(end).max(1))?)
 }

@@ -97,13 +97,17 @@ fn unit_tests(results: &mut Results) -> Result<()> {
 }
 
 fn behaviour_tests(results: &mut Results, built: &Path) -> Result<()> {
-    let mut tests = cargo().args(["test", "--package", "latchkey-tests", "--no-fail-fast"]).env(BUILT, built);
-    if !rustix::process::geteuid().is_root() {
-        // The build is ours; what it built needs root.
-        let runner = format!("target.'cfg(unix)'.runner = ['sudo', '--preserve-env=CI,PATH,{BUILT}', '--']");
-        tests = tests.arg("--config").arg(runner);
+    let tests = cargo().args(["test", "--package", "latchkey-tests", "--no-fail-fast"]).env(BUILT, built);
+    count(results, &as_root(tests), Results::count_line)
+}
+
+/// Has cargo run what it builds as root. The build stays ours.
+pub(crate) fn as_root(cargo: Program) -> Program {
+    if rustix::process::geteuid().is_root() {
+        return cargo;
     }
-    count(results, &tests, Results::count_line)
+    let runner = format!("target.'cfg(unix)'.runner = ['sudo', '--preserve-env=CI,PATH,{BUILT}', '--']");
+    cargo.arg("--config").arg(runner)
 }
 
 fn browser_tests_directory() -> PathBuf {

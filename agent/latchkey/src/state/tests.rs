@@ -13,7 +13,7 @@ use crate::channels::{Channel, Taken};
 use crate::clock::{Clock, later};
 use crate::problem::{Code, Problem};
 use crate::store::hand_overs::{self, Burnt, HandOver};
-use crate::store::wordpress_sessions::{Site, WordpressSession};
+use crate::store::wordpress_sessions::{self, Look, Seen, Site, WordpressSession};
 use crate::token::Token;
 
 struct Fixture {
@@ -254,4 +254,77 @@ fn what_is_written_together_is_written_whole_or_not_at_all() {
         reader.query_row("SELECT count(*) FROM people WHERE name = ?1", [name], |row| row.get(0)).unwrap()
     };
     assert_eq!(count("half"), 0);
+}
+
+#[test]
+fn an_expired_share_stays_expired_when_the_clock_goes_back() {
+    let fixture = fixture();
+    let end = later(fixture.state.clock.now(), Duration::from_secs(60));
+    let (given, _) = fixture.state.change(&Caller::agent(), |change| {
+        let share = change.share(fixture.share)?;
+        let terms = Terms { expires_at: Some(end), ..share.terms.clone() };
+        change.put_share(Share { terms, ..Share::clone(&share) })
+    });
+    given.unwrap();
+    // An hour back, it goes on; a year ahead, it ends; and back again, it has ended.
+    fixture.state.clock.set_back(Duration::from_secs(3600));
+    assert_eq!(fixture.state.change(&Caller::agent(), crate::shares::end_by_clock).0.unwrap(), 0);
+    fixture.state.clock.advance(Duration::from_secs(366 * 24 * 3600));
+    let (ended, dead) = fixture.state.change(&Caller::agent(), crate::shares::end_by_clock);
+    assert_eq!((ended.unwrap(), dead.ids()), (1, vec!["mark"]));
+    fixture.state.clock.set_back(Duration::from_secs(366 * 24 * 3600));
+    assert_eq!(fixture.state_of_share(), ShareState::Expired);
+    let (reinstated, _) =
+        fixture.state.change(&Caller::agent(), |change| crate::shares::reinstate(change, fixture.share));
+    assert_eq!(reinstated.unwrap_err().code, Code::Conflict);
+}
+
+#[test]
+fn a_suspended_main_share_takes_the_linked_one_along_even_when_it_cannot_be_written_down() {
+    let fixture = fixture();
+    let linked = ShareId::from_number(8);
+    let (made, _) = fixture.state.change(&Caller::agent(), |change| {
+        let live = Instance::clone(change.table().instance(&"live".parse().unwrap()).unwrap());
+        let staging = "stage".parse().unwrap();
+        change.put_instance(Instance { id: staging, staging_of: Some(live.id.clone()), ..live })?;
+        let main = change.share(fixture.share)?;
+        let instance = "stage".parse().unwrap();
+        change.put_share(Share { id: linked, instance, linked_to: Some(main.id), follows: true, ..Share::clone(&main) })
+    });
+    made.unwrap();
+    fixture.refuse_writes();
+    let panel = Caller { actor: Actor::Panel, ..Caller::agent() };
+    let (outcome, _) = fixture.state.change(&panel, |change| crate::shares::suspend(change, fixture.share));
+    assert_eq!(outcome.unwrap_err().code, Code::Unavailable);
+    let table = fixture.state.table();
+    for share in [fixture.share, linked] {
+        assert_eq!(table.share(share).unwrap().state, ShareState::Suspended);
+    }
+}
+
+#[test]
+fn what_must_end_and_what_is_looked_at_again_survives_a_restart() {
+    let fixture = fixture();
+    let Some(Channel::Wordpress(session)) = fixture.state.channels.list().pop() else { panic!("no session") };
+    let marks = ["must-end", "watched", "trace", "watched-and-over"];
+    let seen = Seen { quiet: 1, returns: 0, before: None };
+    let look = Look { at: fixture.state.clock.now(), seen };
+    let written = fixture.state.store.write(|rows| {
+        for mark in marks {
+            wordpress_sessions::save(rows, &WordpressSession { mark: mark.into(), ..session.clone() })?;
+        }
+        ["must-end", "watched", "watched-and-over"]
+            .iter()
+            .try_for_each(|mark| wordpress_sessions::mark_ending(rows, mark))?;
+        ["watched", "trace", "watched-and-over"]
+            .iter()
+            .try_for_each(|mark| wordpress_sessions::watch(rows, mark, &look))?;
+        wordpress_sessions::stop_watching(rows, "watched-and-over")
+    });
+    written.unwrap();
+    let again = State::open(fixture._dir.path(), Clock::default()).unwrap();
+    assert_eq!((again.channels.unconfirmed(), again.channels.watched()), (1, 2));
+    // A trace is open as well; what has ended is not.
+    let open: Vec<_> = again.channels.list().iter().map(|channel| channel.id().to_owned()).collect();
+    assert_eq!(open, ["trace"]);
 }
