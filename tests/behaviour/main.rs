@@ -17,6 +17,7 @@ mod cli;
 mod delegation;
 mod doctor;
 mod gateway;
+mod hostile;
 mod hosting;
 mod limits;
 mod mail;
@@ -28,13 +29,14 @@ mod roles;
 mod shares;
 mod sso;
 mod staging;
+mod variants;
 
 use std::process::ExitCode;
 use std::sync::{PoisonError, RwLock};
 
 use latchkey_tests::sites::{self, PAPERS, Site};
 use libtest_mimic::{Arguments, Conclusion, Trial};
-use xtask::node::{AgentOptions, Node, Options};
+use xtask::node::{AgentOptions, Layout, Node, Options, PhpVersion, WordPress};
 
 /// The node. Trials share it; who disturbs it takes it for themselves.
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
@@ -67,8 +69,34 @@ const SITES: [Site; 18] = [
     site("left", "left"),
 ];
 
+/// Hostings with another PHP.
+const OTHER_PHP: [(&str, PhpVersion); 2] = [("php74", PhpVersion::V7_4), ("php84", PhpVersion::V8_4)];
+
+/// Instances whose own code is against us, each on a hosting of its own.
+const HOSTILE: [Site; 6] = [
+    site("hostile", "hostile"),
+    site("hostile-forger", "forger"),
+    site("hostile-floods", "floods"),
+    site("sleeper", "sleeper"),
+    site("stuck", "stuck"),
+    site("replaced", "replaced"),
+];
+
+/// Instances of other shapes and versions.
+const VARIANTS: [Site; 9] = [
+    site("two-factor", ONE),
+    Site { layout: Layout::Subfolder, ..site("subfolder", ONE) },
+    Site { layout: Layout::MovedContent, ..site("moved", ONE) },
+    Site { layout: Layout::Network, ..site("network", TWO) },
+    Site { wordpress: WordPress::Newer, ..site("newer", TWO) },
+    site("php74-ours", "php74"),
+    Site { wordpress: WordPress::Newer, ..site("php74-newer", "php74") },
+    site("php84-ours", "php84"),
+    Site { wordpress: WordPress::Newer, ..site("php84-newer", "php84") },
+];
+
 const fn site(id: &'static str, hosting: &'static str) -> Site {
-    Site { id, hosting, staging_of: None }
+    Site { id, hosting, staging_of: None, layout: Layout::Usual, wordpress: WordPress::Ours }
 }
 
 /// The kind of trials that have the node to themselves. They come last: the others need not wait for them.
@@ -112,6 +140,8 @@ fn main() -> ExitCode {
         limits::trials(),
         certificates::trials(),
         doctor::trials(),
+        hostile::trials(),
+        variants::trials(),
         recovery::trials(),
     ];
     let mut trials: Vec<Trial> = files.into_iter().flatten().collect();
@@ -122,7 +152,9 @@ fn main() -> ExitCode {
     match Node::start(options()) {
         Ok(node) => {
             sites::add_hostings(&node, &HOSTINGS);
-            sites::add_instances(&node, &SITES);
+            sites::add_hostings(&node, &HOSTILE.map(|site| site.hosting));
+            OTHER_PHP.iter().for_each(|(id, php)| sites::add_hosting(&node, id, *php));
+            sites::add_instances(&node, &[&SITES[..], &HOSTILE, &VARIANTS].concat());
             *NODE.write().unwrap() = Some(node);
         }
         Err(error) => {

@@ -28,7 +28,7 @@ impl Request {
     #[must_use]
     pub fn new(method: &str, url: impl Into<String>) -> Self {
         let program = Program::new("curl")
-            .args(["--silent", "--show-error", "--http1.1", "--max-time", "30", "--noproxy", "*", "--include"])
+            .args(["--silent", "--show-error", "--http1.1", "--max-time", "100", "--noproxy", "*", "--include"])
             .args(["--header", "Expect:", "--header", "Accept:", "--request", method]);
         Self { program, url: url.into(), body: None }
     }

@@ -3,7 +3,7 @@
 use std::thread;
 
 use serde_json::{Value, json};
-use xtask::node::{Hosting, Instance, NewHosting, NewInstance, Node};
+use xtask::node::{Hosting, Instance, Layout, NewHosting, NewInstance, Node, PhpVersion, WordPress};
 
 use crate::api::Api;
 use crate::exchange::Response;
@@ -16,9 +16,16 @@ pub const PAPERS: &str = "papers";
 #[track_caller]
 pub fn add_hostings(node: &Node, ids: &[&str]) {
     for id in ids {
-        let hosting = node.add_hosting(NewHosting { owners: vec![owner_of(id)], ..NewHosting::named(id) }).unwrap();
-        put_hosting(node, &hosting, "active").done();
+        add_hosting(node, id, PhpVersion::default());
     }
+}
+
+/// Adds one with this PHP, in the same way.
+#[track_caller]
+pub fn add_hosting(node: &Node, id: &str, php: PhpVersion) {
+    let new = NewHosting { owners: vec![owner_of(id)], php, ..NewHosting::named(id) };
+    let hosting = node.add_hosting(new).unwrap();
+    put_hosting(node, &hosting, "active").done();
 }
 
 /// A real WordPress instance that a trial has for itself.
@@ -30,6 +37,10 @@ pub struct Site {
     pub hosting: &'static str,
     /// The instance that it is the staging copy of.
     pub staging_of: Option<&'static str>,
+    /// Where its parts lie.
+    pub layout: Layout,
+    /// Its WordPress.
+    pub wordpress: WordPress,
 }
 
 /// Adds instances and registers them, owned by [`owner_of`] them. Only while nothing else runs: a reload of nginx cuts
@@ -37,10 +48,10 @@ pub struct Site {
 #[track_caller]
 pub fn add_instances(node: &Node, sites: &[Site]) {
     let add = |site: &Site| {
-        let Site { id, hosting, staging_of } = *site;
+        let Site { id, hosting, staging_of, layout, wordpress } = *site;
         let new = NewInstance::named(id, hosting, &format!("Site {id}"));
-        node.add_instance(NewInstance { owners: vec![owner_of(id)], staging_of: staging_of.map(str::to_owned), ..new })
-            .unwrap()
+        let staging_of = staging_of.map(str::to_owned);
+        node.add_instance(NewInstance { owners: vec![owner_of(id)], staging_of, layout, wordpress, ..new }).unwrap()
     };
     let added: Vec<Instance> = thread::scope(|scope| {
         let halves =
@@ -71,7 +82,7 @@ pub fn put_hosting_of(node: &Node, hosting: &Hosting, state: &str, owners: &[Str
         "db_prefix": hosting.db_prefix,
         "owners": owners,
         "state": state,
-        "php": { "binary": "/usr/bin/php8.2" },
+        "php": hosting.php_for_panel(),
         "web": { "kind": "nginx", "sso": "location" },
         "log_paths": [],
     });

@@ -57,8 +57,8 @@ pub fn log_in(node: &Node, email: &str, instance: &Instance, user: Option<u64>) 
     let token = field_of(&page.body, "token").unwrap();
     let opened = redeem(node, instance, &token);
     assert_eq!(opened.status, 302, "{}", opened.body);
-    assert_eq!(opened.location(), format!("{}/wp-admin/", instance.url));
-    let mut browser = Browser::at_site(&instance.url);
+    assert_eq!(opened.location(), format!("{}/wp-admin/", instance.wordpress_url()));
+    let mut browser = Browser::at_site(&instance.wordpress_url());
     browser.keep_cookies(&opened);
     browser
 }

@@ -142,8 +142,8 @@ function refuse(string $message, int $status = 403): void
         : '';
     header_remove('Set-Cookie');
     header_remove('Location');
-    http_response_code($status);
-    header('Content-Type: text/html; charset=utf-8');
+    // Not http_response_code(): after an error of the site's code, PHP keeps the 500 that it has set itself.
+    header('Content-Type: text/html; charset=utf-8', true, $status);
     header('Cache-Control: no-store');
     header('Referrer-Policy: no-referrer');
     header('X-Content-Type-Options: nosniff');

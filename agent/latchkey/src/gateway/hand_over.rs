@@ -40,7 +40,7 @@ pub(super) async fn show(
         site_url: instance.url.clone(),
         person_note: note(&gateway, &hand_over),
         wp_user_login: hand_over.user.login.clone(),
-        action: format!("{origin}{REDEEMER}"),
+        action: format!("{}{REDEEMER}", instance.url),
         token: token.text(),
         submits_itself: same_person || comes_from_panel(&gateway, &headers),
     };

@@ -194,7 +194,7 @@ impl Agent {
             "db_prefix": hosting.db_prefix,
             "owners": hosting.owners,
             "state": "active",
-            "php": { "binary": "/usr/bin/php8.2" },
+            "php": hosting.php_for_panel(),
             "web": { "kind": "nginx", "sso": "location" },
             "log_paths": [],
         });

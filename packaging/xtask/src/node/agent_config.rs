@@ -6,16 +6,20 @@ use serde_json::json;
 
 use super::agent::{MONITORING_URI, PANEL_URI, Paths, Urls};
 use super::options::AgentOptions;
+use super::php::PhpVersion;
 use super::pki::Certificate;
 use super::system_user::SystemUser;
 
 /// The broker's.
 pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths) -> String {
+    let php_binaries = json!(PhpVersion::ALL.map(|version| version.binary(root)));
+    // Those that are not this Debian's bring their libraries and loader along.
+    let brought = json!(PhpVersion::ALL.iter().filter_map(|version| version.libraries(root)).collect::<Vec<_>>());
     let root = root.display();
     format!(
         "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\
-         php_worker = \"{}/latchkey-php\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = [\"/usr/bin/php8.2\"]\n\
-         php_cache = \"{root}/php-cache\"\n",
+         php_worker = \"{}/latchkey-php\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
+         php_cache = \"{root}/php-cache\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n",
         paths.broker_socket.display(),
         paths.broker_state.display(),
         user.name,

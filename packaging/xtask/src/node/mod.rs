@@ -4,17 +4,20 @@
 mod agent;
 mod agent_config;
 pub(crate) mod ground;
+mod layout;
 mod leftovers;
 mod mariadb;
 mod nginx;
 mod options;
 pub mod packages;
 mod panel;
+mod php;
 mod php_fpm;
 mod pki;
 mod ports;
 mod readiness;
 mod ready;
+mod release;
 mod root;
 mod site;
 mod supervise;
@@ -29,12 +32,15 @@ use std::thread;
 use anyhow::{Context, Result};
 
 pub use agent::{Agent, MONITORING_URI, PANEL_URI, Paths, Urls};
+pub use layout::Layout;
 pub use leftovers::Leftovers;
 pub use options::{AgentOptions, Options};
+pub use php::PhpVersion;
 pub use pki::Certificate;
 pub use site::{Database, Hosting, Instance, NewHosting, NewInstance, SiteUser};
 pub use supervise::Daemon;
 pub use system_user::SystemUser;
+pub use wordpress::WordPress;
 
 use crate::mutex::lock;
 use ground::{Ground, Standing};
@@ -55,11 +61,15 @@ pub struct Node {
     standing: Standing,
     database: MariaDb,
     php: PhpFpm,
+    /// Those of other versions, started with their first pool.
+    more_php: Mutex<Vec<PhpFpm>>,
     web: Nginx,
     agent: Option<Agent>,
     redeemer: Option<Redeemer>,
     ports: Ports,
-    template: Template,
+    template: Arc<Template>,
+    /// What instances with the newer WordPress are made from, made with the first of them.
+    newer: Mutex<Option<Arc<Template>>>,
     sites: Mutex<Sites>,
 }
 
@@ -92,7 +102,7 @@ impl Node {
         let hosting = new_hosting(&standing, NewHosting::named("demo"))?;
         // The copy of WordPress takes as long as MariaDB's data directory.
         let (database, template) = thread::scope(|scope| {
-            let template = scope.spawn(|| Template::make(&standing));
+            let template = scope.spawn(|| Template::make(&standing, WordPress::Ours));
             let database = MariaDb::start(&standing);
             (database, template.join())
         });
@@ -108,10 +118,12 @@ impl Node {
             standing,
             database,
             php,
+            more_php: Mutex::default(),
             web,
             agent: None,
             ports,
-            template,
+            template: Arc::new(template),
+            newer: Mutex::default(),
             sites: Mutex::new(Sites { hostings: vec![hosting], instances: Vec::new() }),
         };
         node.furnish(prepared, &options)
@@ -162,9 +174,24 @@ impl Node {
     /// When the system user or the pool cannot be made.
     pub fn add_hosting(&self, new: NewHosting) -> Result<Hosting> {
         let hosting = new_hosting(&self.standing, new)?;
-        self.php.add_pool(&self.standing, &hosting)?;
+        self.add_pool(&hosting)?;
         lock(&self.sites).hostings.push(hosting.clone());
         Ok(hosting)
+    }
+
+    fn add_pool(&self, hosting: &Hosting) -> Result<()> {
+        if self.php.version == hosting.php {
+            return self.php.add_pool(&self.standing, hosting);
+        }
+        let mut masters = lock(&self.more_php);
+        if let Some(master) = masters.iter().find(|master| master.version == hosting.php) {
+            return master.add_pool(&self.standing, hosting);
+        }
+        let master = PhpFpm::start(&self.standing, hosting)?;
+        master.daemon.wait_ready()?;
+        master.wait_for(hosting)?;
+        masters.push(master);
+        Ok(())
     }
 
     /// Adds an instance with files, a database, three WordPress users and a port of its own. The agent is not told: see
@@ -176,10 +203,21 @@ impl Node {
         let hosting = self.hosting(&new.hosting)?;
         let port = self.ports.take(new.port)?;
         let instance = new.place(&hosting, port)?;
-        self.template.apply(&self.database, &hosting, &instance)?;
+        self.template_of(instance.wordpress)?.apply(&self.database, &hosting, &instance)?;
         self.web.add_instance(&self.standing, &hosting, &instance, self.redeemer.as_ref())?;
         lock(&self.sites).instances.push(instance.clone());
         Ok(instance)
+    }
+
+    fn template_of(&self, wordpress: WordPress) -> Result<Arc<Template>> {
+        if wordpress == WordPress::Ours {
+            return Ok(Arc::clone(&self.template));
+        }
+        let mut newer = lock(&self.newer);
+        if newer.is_none() {
+            *newer = Some(Arc::new(Template::make(&self.standing, wordpress)?));
+        }
+        newer.clone().context("it was made just now")
     }
 
     /// The hosting with this id.
@@ -280,14 +318,7 @@ impl Node {
     /// # Errors
     /// When it ends with anything but 0.
     pub fn php_as_site(&self, instance: &Instance, code: &str) -> Result<String> {
-        let owner = self.hosting(&instance.hosting)?.user.identity();
-        let address = instance.url.trim_start_matches("http://");
-        let script = format!(
-            "<?php $_SERVER['HTTP_HOST'] = '{address}'; $_SERVER['REQUEST_URI'] = '/'; \
-             $_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1'; $_SERVER['REQUEST_METHOD'] = 'GET'; \
-             require getcwd() . '/wp-load.php';\n{code}\n"
-        );
-        wordpress::php(owner, &instance.docroot).input(script).text()
+        wordpress::php_in_site(&self.hosting(&instance.hosting)?, instance, code)
     }
 
     /// The mails that the agent has sent, the oldest first.
@@ -320,6 +351,15 @@ impl Node {
 
 fn new_hosting(ground: &Arc<Ground>, new: NewHosting) -> Result<Hosting> {
     let user = ground.add_user(Purpose::Hosting)?;
-    let php_socket = php_fpm::socket_of(ground.path(), &new.id);
-    Ok(Hosting { id: new.id, user, db_prefix: new.db_prefix, owners: new.owners, php_socket })
+    let NewHosting { id, db_prefix, owners, php } = new;
+    Ok(Hosting {
+        user,
+        db_prefix,
+        owners,
+        php,
+        php_binary: php.binary(ground.path()),
+        php_ini: php.ini(ground.path()),
+        php_socket: php_fpm::socket_of(ground.path(), &id),
+        id,
+    })
 }

@@ -110,10 +110,10 @@ impl Nginx {
 fn server_block(ground: &Ground, hosting: &Hosting, instance: &Instance, redeemer: Option<&Redeemer>) -> String {
     let php = format!("fastcgi_pass unix:{};", hosting.php_socket.display());
     let parameters = format!("include {}/nginx/fastcgi_params;", ground.path().display());
-    let docroot = instance.docroot.display();
-    let redeem = redeemer.map_or_else(String::new, |redeemer| {
+    let (docroot, web_root) = (instance.docroot.display(), instance.web_root.display());
+    let redeem = |redeemer: &Redeemer, id: &str, path: &str| {
         format!(
-            r#"  location = /.well-known/latchkey-sso {{
+            r#"  location = {path}/.well-known/latchkey-sso {{
     fastcgi_param LATCHKEY_INSTANCE {id};
     fastcgi_param LATCHKEY_ABSPATH {docroot};
     fastcgi_param LATCHKEY_SOCKET {socket};
@@ -124,20 +124,23 @@ fn server_block(ground: &Ground, hosting: &Hosting, instance: &Instance, redeeme
   }}
 "#,
             script = redeemer.script.display(),
-            id = instance.id,
             socket = redeemer.socket.display(),
             gateway = redeemer.gateway,
         )
-    });
+    };
+    let redeemers = instance.layout.redeemers(&instance.id);
+    let redeem: String = redeemer
+        .map(|redeemer| redeemers.iter().map(|(id, path)| redeem(redeemer, id, path)).collect())
+        .unwrap_or_default();
     format!(
         r#"server {{
   listen 127.0.0.1:{port};
   server_name 127.0.0.1;
-  root {docroot};
+  root {web_root};
   index index.php index.html;
   access_log {log}/access-{id}.log;
   client_max_body_size 64m;
-{redeem}  location ~ /\.(?!well-known/) {{ deny all; }}
+{redeem}{layout}  location ~ /\.(?!well-known/) {{ deny all; }}
   location / {{ try_files $uri $uri/ /index.php?$args; }}
   location ~ \.php$ {{
     try_files $uri =404;
@@ -149,6 +152,7 @@ fn server_block(ground: &Ground, hosting: &Hosting, instance: &Instance, redeeme
 "#,
         port = instance.port,
         id = instance.id,
+        layout = instance.layout.web_rules(),
         log = ground.path().join("log").display(),
     )
 }

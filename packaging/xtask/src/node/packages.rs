@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::Program;
 
-const NEEDED: [&str; 19] = [
+const NEEDED: [&str; 20] = [
     "cron",
     "curl",
     "mariadb-client",
@@ -26,6 +26,7 @@ const NEEDED: [&str; 19] = [
     "php8.2-opcache",
     "php8.2-xml",
     "php8.2-zip",
+    "procps",
     "util-linux",
     "wordpress",
     "wordpress-theme-twentytwentythree",

@@ -1,4 +1,4 @@
-//! One php-fpm with a pool per hosting, which runs as the hosting's system user.
+//! php-fpm with a pool per hosting, which runs as the hosting's system user: one master per version of PHP.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Hosting;
 use super::ground::Ground;
+use super::php::PhpVersion;
 use super::readiness::Readiness;
 use super::supervise::Daemon;
 use crate::clock::Deadline;
@@ -16,6 +17,7 @@ use crate::process::Program;
 
 /// The running master.
 pub(crate) struct PhpFpm {
+    pub(crate) version: PhpVersion,
     pub(crate) daemon: Arc<Daemon>,
 }
 
@@ -27,9 +29,13 @@ pub(crate) fn socket_of(root: &Path, hosting: &str) -> PathBuf {
 impl PhpFpm {
     /// Starts it with its first pool, without which it would not start. Does not wait until it serves.
     pub(crate) fn start(ground: &Arc<Ground>, first: &Hosting) -> Result<Self> {
-        let home = ground.root().directory("php", 0o755)?;
-        ground.root().directory("php/pools", 0o755)?;
-        let log = ground.root().directory("log", 0o755)?.join("php-fpm.log");
+        let version = first.php;
+        version.ensure(ground.path())?;
+        // Where all pools listen.
+        ground.root().directory("php", 0o755)?;
+        let home = ground.root().directory(version.daemon(), 0o755)?;
+        ground.root().directory(&format!("{}/pools", version.daemon()), 0o755)?;
+        let log = ground.root().directory("log", 0o755)?.join(format!("{}.log", version.daemon()));
         let configuration = home.join("fpm.conf");
         let pid = home.join("fpm.pid");
         let text = format!(
@@ -41,14 +47,23 @@ impl PhpFpm {
         );
         fs::write(&configuration, text).context("write the php-fpm configuration")?;
         write_pool(ground, first)?;
-        let program = Program::new("/usr/sbin/php-fpm8.2").args(["-F", "-y"]).arg(&configuration).directory(&home);
-        Ok(Self { daemon: ground.launch("php-fpm", program, Readiness::PidFile(pid))? })
+        let mut program = Program::new(version.fpm(ground.path())).args(["-F", "-y"]).arg(&configuration);
+        if let Some(ini) = &first.php_ini {
+            program = program.arg("-c").arg(ini);
+        }
+        let program = program.directory(&home);
+        Ok(Self { version, daemon: ground.launch(version.daemon(), program, Readiness::PidFile(pid))? })
     }
 
     /// Adds a pool and waits until it accepts. Other pools keep their connections. Blocks.
     pub(crate) fn add_pool(&self, ground: &Ground, hosting: &Hosting) -> Result<()> {
         write_pool(ground, hosting)?;
         self.daemon.signal(rustix::process::Signal::USR2)?;
+        self.wait_for(hosting)
+    }
+
+    /// Waits until a pool accepts. Blocks.
+    pub(crate) fn wait_for(&self, hosting: &Hosting) -> Result<()> {
         let listens = || std::os::unix::net::UnixStream::connect(&hosting.php_socket).is_ok();
         ensure!(
             Deadline::after(Duration::from_secs(10)).wait_until(listens),
@@ -78,6 +93,7 @@ fn write_pool(ground: &Ground, hosting: &Hosting) -> Result<()> {
         socket = hosting.php_socket.display(),
         scratch = scratch.display(),
     );
-    let file = ground.path().join("php/pools").join(format!("{}.conf", hosting.id));
+    let pools = ground.path().join(hosting.php.daemon()).join("pools");
+    let file = pools.join(format!("{}.conf", hosting.id));
     fs::write(&file, text).with_context(|| format!("write {}", file.display()))
 }

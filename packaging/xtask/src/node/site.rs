@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::layout::Layout;
+use super::php::PhpVersion;
 use super::system_user::SystemUser;
+use super::wordpress::WordPress;
 use super::{OWNER, ready, wordpress};
 use crate::random;
 
@@ -17,6 +20,8 @@ pub struct NewHosting {
     pub db_prefix: String,
     /// Emails of its owners.
     pub owners: Vec<String>,
+    /// The PHP of its pool and of the agent's calls.
+    pub php: PhpVersion,
 }
 
 /// A hosting on this node.
@@ -30,6 +35,12 @@ pub struct Hosting {
     pub db_prefix: String,
     /// Emails of its owners.
     pub owners: Vec<String>,
+    /// The PHP of its pool and of the agent's calls.
+    pub php: PhpVersion,
+    /// That PHP's program of the command line.
+    pub php_binary: PathBuf,
+    /// The configuration file that it needs to be told of.
+    pub php_ini: Option<PathBuf>,
     /// Where its PHP pool listens.
     pub php_socket: PathBuf,
 }
@@ -49,6 +60,10 @@ pub struct NewInstance {
     pub staging_of: Option<String>,
     /// Its port; a free one unless given.
     pub port: Option<u16>,
+    /// Where its parts lie.
+    pub layout: Layout,
+    /// Its WordPress.
+    pub wordpress: WordPress,
 }
 
 /// A WordPress instance on this node.
@@ -66,6 +81,12 @@ pub struct Instance {
     pub staging_of: Option<String>,
     /// Where its `wp-load.php` is.
     pub docroot: PathBuf,
+    /// What the web server serves: the docroot, unless WordPress has a folder of its own in it.
+    pub web_root: PathBuf,
+    /// Where its parts lie.
+    pub layout: Layout,
+    /// Its WordPress.
+    pub wordpress: WordPress,
     /// Its port of 127.0.0.1.
     pub port: u16,
     /// Its origin, without a slash at the end.
@@ -108,7 +129,12 @@ impl NewHosting {
     /// A hosting with this id, whose databases begin with `<id>_`, of [`OWNER`].
     #[must_use]
     pub fn named(id: &str) -> Self {
-        Self { id: id.into(), db_prefix: format!("{}_", id.replace('-', "_")), owners: vec![OWNER.into()] }
+        Self {
+            id: id.into(),
+            db_prefix: format!("{}_", id.replace('-', "_")),
+            owners: vec![OWNER.into()],
+            php: PhpVersion::default(),
+        }
     }
 }
 
@@ -117,14 +143,20 @@ impl NewInstance {
     #[must_use]
     pub fn named(id: &str, hosting: &str, label: &str) -> Self {
         let owners = vec![OWNER.into()];
-        Self { id: id.into(), hosting: hosting.into(), label: label.into(), owners, staging_of: None, port: None }
+        let (layout, wordpress) = (Layout::default(), WordPress::default());
+        let (id, hosting, label) = (id.into(), hosting.into(), label.into());
+        Self { id, hosting, label, owners, staging_of: None, port: None, layout, wordpress }
     }
 
     /// Decides where everything of it will be.
     pub(crate) fn place(self, hosting: &Hosting, port: u16) -> Result<Instance> {
         let name = format!("{}{}", hosting.db_prefix, self.id.replace('-', "_"));
+        let web_root = hosting.user.home.join("sites").join(&self.id);
         Ok(Instance {
-            docroot: hosting.user.home.join("sites").join(&self.id),
+            docroot: self.layout.docroot(&web_root),
+            web_root,
+            layout: self.layout,
+            wordpress: self.wordpress,
             port,
             url: format!("http://127.0.0.1:{port}"),
             database: Database { user: name.clone(), name, password: random::word(24)? },
@@ -138,6 +170,18 @@ impl NewInstance {
     }
 }
 
+impl Hosting {
+    /// Its PHP as the panel registers it.
+    #[must_use]
+    pub fn php_for_panel(&self) -> serde_json::Value {
+        let mut php = serde_json::json!({ "binary": self.php_binary });
+        if let (Some(ini), Some(fields)) = (&self.php_ini, php.as_object_mut()) {
+            fields.insert("ini".into(), serde_json::json!(ini));
+        }
+        php
+    }
+}
+
 impl Instance {
     /// The WordPress user with this login.
     ///
@@ -146,6 +190,12 @@ impl Instance {
     pub fn user(&self, login: &str) -> Result<&SiteUser> {
         let found = self.users.iter().find(|user| user.login == login);
         anyhow::Context::with_context(found, || format!("{} has no WordPress user {login}", self.id))
+    }
+
+    /// The URL of its WordPress (`siteurl`), without a slash at the end.
+    #[must_use]
+    pub fn wordpress_url(&self) -> String {
+        format!("{}{}", self.url, self.layout.folder())
     }
 
     pub(crate) fn for_ready_file(&self) -> Option<ready::ReadyInstance> {

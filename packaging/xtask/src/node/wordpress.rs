@@ -12,11 +12,42 @@ use serde_json::json;
 
 use super::ground::Ground;
 use super::mariadb::MariaDb;
-use super::{Database, Hosting, Instance, SiteUser};
+use super::{Database, Hosting, Instance, SiteUser, release};
 use crate::process::{Identity, Program};
 use crate::random;
 
 const SETUP: &str = include_str!("setup.php");
+
+/// A version of WordPress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WordPress {
+    /// That of this Debian.
+    #[default]
+    Ours,
+    /// That of the next Debian.
+    Newer,
+}
+
+impl WordPress {
+    /// Where its files are, with links to files elsewhere.
+    fn source(self) -> Result<PathBuf> {
+        match self {
+            Self::Ours => Ok("/usr/share/wordpress".into()),
+            Self::Newer => {
+                // Without a web server and a PHP named, it would bring Apache.
+                let wanted = ["wordpress", "wordpress-theme-twentytwentyfive", "nginx-light", "php", "php-fpm"];
+                Ok(release::unpacked("wordpress", "trixie", &wanted)?.join("usr/share/wordpress"))
+            }
+        }
+    }
+
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Ours => "wordpress",
+            Self::Newer => "wordpress-newer",
+        }
+    }
+}
 
 /// What instances are made from.
 pub(crate) struct Template {
@@ -27,9 +58,9 @@ pub(crate) struct Template {
 
 impl Template {
     /// Copies Debian's WordPress, with the links that leave its tree followed, and without its configuration.
-    pub(crate) fn make(ground: &Ground) -> Result<Self> {
-        let files = ground.path().join("wordpress");
-        Program::new("cp").arg("-rL").arg("/usr/share/wordpress").arg(&files).text().context("copy WordPress")?;
+    pub(crate) fn make(ground: &Ground, wordpress: WordPress) -> Result<Self> {
+        let files = ground.path().join(wordpress.directory());
+        Program::new("cp").arg("-rL").arg(wordpress.source()?).arg(&files).text().context("copy WordPress")?;
         for name in ["wp-config.php", ".htaccess"] {
             let file = files.join(name);
             if file.exists() {
@@ -57,7 +88,7 @@ impl Template {
             // Two first ones at a time: either does.
             self.dump.get_or_init(|| (text, instance.url.clone()));
         }
-        Ok(())
+        instance.layout.apply(database, hosting, instance).with_context(|| format!("rearrange {}", instance.id))
     }
 
     fn copy_files(&self, owner: Identity, docroot: &Path) -> Result<()> {
@@ -94,6 +125,18 @@ pub(crate) fn php(owner: Identity, docroot: &Path) -> Program {
         .args(["-d", "display_errors=stderr", "-d", "html_errors=0", "-d", "sendmail_path=/bin/true"])
         .directory(docroot)
         .run_as(owner)
+}
+
+/// Runs PHP inside a site, after its `wp-load.php`, as its system user; `code` has no opening tag. Returns what it
+/// prints.
+pub(crate) fn php_in_site(hosting: &Hosting, instance: &Instance, code: &str) -> Result<String> {
+    let address = instance.url.trim_start_matches("http://");
+    let script = format!(
+        "<?php $_SERVER['HTTP_HOST'] = '{address}'; $_SERVER['REQUEST_URI'] = '/'; \
+         $_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1'; $_SERVER['REQUEST_METHOD'] = 'GET'; \
+         require getcwd() . '/wp-load.php';\n{code}\n"
+    );
+    php(hosting.user.identity(), &instance.docroot).input(script).text()
 }
 
 fn write_configuration(hosting: &Hosting, instance: &Instance, socket: &Path) -> Result<()> {
