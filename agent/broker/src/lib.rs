@@ -9,6 +9,9 @@ pub mod audit_heads;
 pub mod config;
 mod crontabs;
 pub mod directories;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]
+pub mod fuzz;
 pub mod inherited;
 pub mod journal;
 pub mod listen;

@@ -123,7 +123,7 @@ fn is_allowed(connection: &FrameSocket, serve_uid: u32) -> bool {
 }
 
 /// One request, one reply. A malformed frame drops the peer without one.
-fn answer_one(broker: &Broker, connection: &FrameSocket, _slot: Slot) {
+pub(crate) fn answer_one(broker: &Broker, connection: &FrameSocket, _slot: Slot) {
     let received = connection.set_timeouts(Some(FRAME_TIMEOUT)).and_then(|()| connection.receive::<Asked>());
     let (asked, descriptors) = match received {
         Ok(received) => received,

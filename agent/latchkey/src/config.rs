@@ -202,7 +202,12 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigFault> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigFault::Read { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text)
+        Self::parse(path, &text)
+    }
+
+    /// Parses and checks the text of the file at `path`, which is named in faults only.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigFault> {
+        let config: Self = toml::from_str(text)
             .map_err(|source| ConfigFault::Parse { path: path.to_owned(), source: Box::new(source) })?;
         config.check().map(|()| config)
     }

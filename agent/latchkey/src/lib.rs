@@ -13,6 +13,9 @@ mod clock;
 mod config;
 mod counted;
 mod doors;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]
+pub mod fuzz;
 mod gateway;
 #[cfg(test)]
 mod golden;

@@ -120,7 +120,8 @@ impl FrameSocket {
         rustix::net::shutdown(&self.fd, Shutdown::Both).map_err(system("close the connection"))
     }
 
-    pub(crate) fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), FrameError> {
+    /// Sends bytes as one frame, whatever they say: how a test plays a peer that is not one of ours.
+    pub fn send_bytes(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), FrameError> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX + 1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {

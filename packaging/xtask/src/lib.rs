@@ -9,6 +9,7 @@ pub mod build;
 pub mod check;
 pub mod clock;
 pub mod demo;
+pub mod fuzz;
 pub mod mutex;
 pub mod node;
 pub mod process;

@@ -27,6 +27,8 @@ enum Command {
     Bench(xtask::bench::Bench),
     /// Run for long what the tests run briefly.
     Soak(xtask::soak::Soak),
+    /// Let the fuzzer loose on what strangers, panels, sites and operators send.
+    Fuzz(xtask::fuzz::Fuzz),
     /// Install what the tests need of Debian, as root.
     #[command(hide = true)]
     Install,
@@ -49,6 +51,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Check => xtask::check::run(),
         Command::Bench(bench) => bench.run().map(|()| ExitCode::SUCCESS),
         Command::Soak(soak) => soak.run().map(|()| ExitCode::SUCCESS),
+        Command::Fuzz(fuzz) => fuzz.run().map(|()| ExitCode::SUCCESS),
         Command::Install => xtask::test::install_as_root().map(|()| ExitCode::SUCCESS),
     }
 }

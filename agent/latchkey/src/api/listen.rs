@@ -70,7 +70,8 @@ pub(crate) async fn cli(serve: Arc<Serve>, listener: UnixListener) {
     }
 }
 
-fn router(serve: &Arc<Serve>) -> Router {
+/// The calls of the API, for connections whose peer is known.
+pub(crate) fn router(serve: &Arc<Serve>) -> Router {
     let mut paths: Vec<(&'static str, MethodRouter)> = Vec::new();
     let limits: Arc<Limits> = Arc::default();
     for route in ROUTES {

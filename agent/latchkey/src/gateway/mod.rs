@@ -61,11 +61,12 @@ impl Address {
 /// Serves the gateway until the process ends.
 pub(crate) async fn listen(serve: Arc<Serve>, listener: TcpListener, door: watch::Receiver<Arc<GatewayDoor>>) {
     let bounds = serve.config.limits.bounds();
-    let router = router(Gateway { serve, limits: Arc::default(), links_sent: Arc::default() });
-    accept_tls(listener, door, router, bounds).await;
+    accept_tls(listener, door, router_of(serve), bounds).await;
 }
 
-fn router(gateway: Gateway) -> Router {
+/// The pages, for connections whose address is known.
+pub(crate) fn router_of(serve: Arc<Serve>) -> Router {
+    let gateway = Gateway { serve, limits: Arc::default(), links_sent: Arc::default() };
     Router::new()
         .route("/", get(my_instances::show))
         .route("/instances/{instance}/wp-admin", get(my_instances::wp_users).post(my_instances::open_wp_admin))

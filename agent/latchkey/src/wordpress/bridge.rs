@@ -310,6 +310,19 @@ fn read_answer<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, BridgeError>
     }
 }
 
+/// Reads one line of a site as the answer to every action that has one.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_any_answer(line: &[u8]) {
+    let outcome = Outcome { line: Some(line.to_vec()), log: line.to_vec(), end: PhpEnd::Exited { code: 0 } };
+    let _ = read_answer::<super::sessions::Report>(&outcome);
+    let _ = read_answer::<super::sso::UsersReply>(&outcome);
+    let _ = read_answer::<super::sso::FindReply>(&outcome);
+    if let Err(BridgeError::Site { code, message }) = read_answer::<serde_json::Value>(&outcome) {
+        assert!(code.chars().count() <= 40 && message.chars().count() <= 500);
+        assert!(!code.contains(char::is_control) && !message.contains(char::is_control));
+    }
+}
+
 fn no_answer(end: String, outcome: &Outcome) -> BridgeError {
     BridgeError::NoAnswer { end, log: shortened(&String::from_utf8_lossy(&outcome.log), 500) }
 }

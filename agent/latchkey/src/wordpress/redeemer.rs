@@ -158,7 +158,8 @@ pub(crate) async fn listen(serve: Arc<Serve>, listener: UnixListener) {
     }
 }
 
-async fn converse(serve: &Arc<Serve>, guesses: &Guesses<u32>, stream: UnixStream, uid: u32) {
+/// One conversation with the PHP of the system user with this uid.
+pub(crate) async fn converse(serve: &Arc<Serve>, guesses: &Guesses<u32>, stream: UnixStream, uid: u32) {
     let mut stream = BufReader::new(stream);
     let Some(line) = read_line::<RedeemLine>(&mut stream, PATIENCE_AT_FIRST).await else { return };
     let opening = match redeem(serve, guesses, uid, &line.redeem).await {

@@ -60,7 +60,7 @@ struct UsersArgs {
 }
 
 #[derive(Deserialize)]
-struct UsersReply {
+pub(super) struct UsersReply {
     items: Vec<WpUserItem>,
     #[serde(default)]
     next_after_id: Option<u64>,
@@ -169,7 +169,7 @@ struct FindArgs {
 }
 
 #[derive(Deserialize)]
-struct FindReply {
+pub(super) struct FindReply {
     user: Option<WpUserItem>,
 }
 
