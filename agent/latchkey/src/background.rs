@@ -115,6 +115,16 @@ pub(crate) async fn look_again(serve: Arc<Serve>) {
     }
 }
 
+/// Writes down what ended while the state could not be written, as soon as it can be.
+pub(crate) async fn catch_up(serve: Arc<Serve>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if serve.state.is_behind() && serve.change(Caller::agent(), |_| Ok(())).await.is_ok() {
+            tracing::info!("what ended while the state could not be written is written down");
+        }
+    }
+}
+
 /// Writes what is noted outside of a change into the audit.
 pub(crate) fn write_records(serve: Arc<Serve>, mut records: mpsc::Receiver<Record>) {
     tokio::spawn(async move {

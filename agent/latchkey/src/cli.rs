@@ -3,6 +3,7 @@
 //! Every command is a call and a view of the reply. What a call may do is decided by serve; nothing is decided here.
 
 mod audit;
+mod backup;
 mod client;
 mod connection;
 mod doctor;
@@ -15,9 +16,11 @@ mod outcome;
 mod people;
 pub(crate) mod print;
 mod refusal;
+mod restore;
 mod sessions;
 mod settings;
 mod share;
+mod state_files;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -78,6 +81,19 @@ pub(crate) enum Command {
     ///
     /// Example: latchkey doctor --json
     Doctor(Leaf<doctor::Doctor>),
+    /// Copy the agent's state into a file while it runs: people, hostings, instances, shares, the audit.
+    ///
+    /// Example: latchkey backup /var/backups/latchkey.db
+    #[command(after_help = EXIT_CODES)]
+    Backup(Leaf<backup::Backup>),
+    /// Go back to a backup, while the agent runs or at its next start. What ended since then stays ended.
+    ///
+    /// Over a whole state this takes back what was granted since. Over one that is damaged or gone the backup takes its place,
+    /// the damaged files are kept beside it, and shares of which nothing newer is known are suspended.
+    ///
+    /// Example: latchkey restore /var/backups/latchkey.db
+    #[command(after_help = EXIT_CODES)]
+    Restore(Leaf<restore::Restore>),
     /// Say whether the agent is well.
     ///
     /// Example: latchkey status
@@ -138,6 +154,11 @@ fn carry_out(command: &Command, screen: &mut dyn Screen) -> u8 {
         Command::People(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Sessions(noun) => answer(&noun.connection, &noun.command, screen),
         Command::GatewayLink(leaf) => answer(&leaf.connection, &leaf.command, screen),
+        Command::Backup(leaf) => answer(&leaf.connection, &leaf.command, screen),
+        Command::Restore(Leaf { connection, command }) => match connection.state_dir() {
+            Ok(state_dir) => answer(connection, &restore::Into { command, state_dir }, screen),
+            Err(error) => finish(Err(error), screen),
+        },
         Command::Status(leaf) => answer(&leaf.connection, &leaf.command, screen),
         Command::Doctor(leaf) => show(&leaf.connection, Ok(leaf.command.run(&leaf.connection)), screen),
         Command::Audit(noun) => match &noun.command {

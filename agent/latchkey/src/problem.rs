@@ -4,6 +4,7 @@ use latchkey_access::{Denial, DenialKind, Privilege, Rule};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use crate::store::Trouble;
 use crate::token::NoRandomness;
 
 /// Every way in which a request can fail. HTTP status and exit code come from it.
@@ -76,6 +77,9 @@ pub(crate) struct Problem {
     /// Seconds until a repeat makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after_s: Option<u64>,
+    /// What is wrong with the state, if it is that; for the agent itself.
+    #[serde(skip)]
+    pub(crate) trouble: Option<Trouble>,
 }
 
 #[expect(clippy::ref_option, reason = "the shape that serde asks for")]
@@ -92,7 +96,16 @@ impl Problem {
     /// A problem of this kind.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         let status = code.status();
-        Self { status, code, detail: detail.into(), field: None, privilege: None, rule: None, retry_after_s: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            field: None,
+            privilege: None,
+            rule: None,
+            retry_after_s: None,
+            trouble: None,
+        }
     }
 
     /// The input is at fault in this field.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::UnixListener;
 
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::doors::Doors;
@@ -32,11 +33,17 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
 async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     // The first of two providers wins; there is only one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let state = State::open(&config.state_dir, Clock::default())?;
+    let (state, waiting) = State::open(&config.state_dir, Clock::default())?;
     let post_office = PostOffice::new(&config.mail)?;
     let doors = Doors::open(&config)?;
     let (serve, to_record) = Serve::new(config, state);
     background::write_records(serve.clone(), to_record);
+    if let Some((copy, unknown)) = waiting {
+        match serve.restore(Caller::agent(), copy, unknown).await {
+            Ok(restored) => tracing::warn!(?restored, "went back to the backup that waited"),
+            Err(problem) => tracing::error!(detail = %problem.detail, "the backup that waited was not restored"),
+        }
+    }
     background::sweep_at_start(&serve).await;
 
     let panel = bind_tcp(serve.config.panel.listen).await?;
@@ -47,6 +54,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
     tokio::spawn(background::look_again(serve.clone()));
     tokio::spawn(look::retry(serve.clone()));
+    tokio::spawn(background::catch_up(serve.clone()));
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));
     tokio::spawn(redeemer::listen(serve.clone(), redeem));

@@ -18,9 +18,11 @@ use crate::config::Config;
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
 use crate::shares::{self, InviteSettings, ShareView};
+use crate::state::restore::{Restored, Unknown};
 use crate::state::{Change, State};
 use crate::store::StoreError;
 use crate::store::audit::Outcome;
+use crate::store::backup::Copy;
 use crate::store::wordpress_sessions::Site;
 use crate::wordpress::bridge::Bridge;
 use crate::wordpress::first_use::FirstUses;
@@ -103,6 +105,23 @@ impl Serve {
     ) -> Result<(Result<T, Problem>, Taken), JoinError> {
         let serve = self.clone();
         spawn_blocking(move || serve.state.change(&caller, work)).await
+    }
+
+    /// Goes back to a backup and closes what is not allowed any more. Once begun it is carried through.
+    pub(crate) async fn restore(
+        self: &Arc<Self>,
+        caller: Caller,
+        copy: Copy,
+        unknown: Unknown,
+    ) -> Result<Restored, Problem> {
+        let serve = self.clone();
+        let carried_through = request::spawn(async move {
+            let state = serve.clone();
+            let (outcome, dead) = spawn_blocking(move || state.state.restore(&caller, copy, unknown)).await?;
+            let ended = channels::close(&serve, dead).await;
+            Ok::<_, JoinError>(outcome.map(|restored| Restored { ended, ..restored }))
+        });
+        carried_through.await.and_then(|outcome| outcome).map_err(|error| Problem::internal(&error))?
     }
 
     /// Runs something that blocks.

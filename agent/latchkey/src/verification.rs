@@ -231,7 +231,7 @@ mod tests {
     impl Audit {
         fn with_rows(count: u64) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let state = State::open(dir.path(), Clock::default()).unwrap();
+            let state = State::open(dir.path(), Clock::default()).unwrap().0;
             let mut audit = Self { dir, state };
             (0..count).for_each(|_| audit.add_row());
             audit

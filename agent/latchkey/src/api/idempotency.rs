@@ -25,7 +25,12 @@ pub(crate) async fn once(call: Call, method: &str, path: &str, handler: Handler)
         .finalize()
         .into();
     let (by, named) = (caller.clone(), key.clone());
-    match serve.write(move |connection| idempotency::begin(connection, &by, &named, &hash, now)).await? {
+    let begun = serve.write(move |connection| idempotency::begin(connection, &by, &named, &hash, now)).await;
+    // What ends access ends it even if nothing can be written down, and what gives access is not written down either.
+    if begun.as_ref().is_err_and(|error| error.trouble().is_some()) {
+        return handler(call).await;
+    }
+    match begun? {
         Known::New => {}
         Known::OtherRequest => {
             return Err(Problem {

@@ -177,6 +177,7 @@ fn admit(serve: &Serve, limits: &Limits, route: &Route, peer: &Peer, request: &R
     match route.needs {
         Needs::Peer => peer.must_be_known().map(|()| Actor::Panel),
         Needs::Metrics => peer.must_have(Scope::Metrics).map(|()| Actor::Panel),
+        Needs::Operator => peer.must_be_operator().map(|()| Actor::Panel),
         Needs::Actor => {
             let header = request.headers().get(ACTOR_HEADER).map(axum::http::HeaderValue::as_bytes);
             let actor = peer.actor(&serve.state.table(), header)?;

@@ -22,6 +22,7 @@ mod reply;
 mod routes;
 mod sessions;
 mod shares;
+mod state;
 mod status;
 
 #[cfg(test)]

@@ -20,13 +20,15 @@ pub(crate) struct Peer {
     /// How many requests it may make; 0 is no limit.
     pub(crate) requests_per_minute: u32,
     scopes: Vec<Scope>,
+    /// Whether it is root of the node at the Unix socket.
+    is_operator: bool,
 }
 
 impl Peer {
     /// The root of the node at the Unix socket.
     pub(crate) fn cli() -> Self {
         let scopes = vec![Scope::Panel, Scope::People, Scope::Metrics];
-        Self { name: "cli".into(), address: None, requests_per_minute: 0, scopes }
+        Self { name: "cli".into(), address: None, requests_per_minute: 0, scopes, is_operator: true }
     }
 
     /// The peer with this certificate: its one URI must be one that the operator lists, to the letter.
@@ -37,6 +39,7 @@ impl Peer {
             name: uri,
             address: Some(address),
             requests_per_minute: listed.map_or(0, |peer| peer.requests_per_minute),
+            is_operator: false,
             scopes: listed.map(|peer| peer.scopes.clone()).unwrap_or_default(),
         }
     }
@@ -44,6 +47,12 @@ impl Peer {
     /// Refuses a certificate that the operator did not list.
     pub(crate) fn must_be_known(&self) -> Result<(), Problem> {
         if self.scopes.is_empty() { Err(forbidden("this certificate is not listed for this agent")) } else { Ok(()) }
+    }
+
+    /// Refuses whoever comes from outside of the node, whatever their certificate.
+    pub(crate) fn must_be_operator(&self) -> Result<(), Problem> {
+        self.must_be_known()?;
+        if self.is_operator { Ok(()) } else { Err(forbidden("this is for the operator on the node itself")) }
     }
 
     /// Refuses a peer without this scope.

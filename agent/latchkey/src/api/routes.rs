@@ -10,7 +10,7 @@ use super::page::Page;
 use super::reply::Reply;
 use super::{
     audit, catalogue, explain, gateway_links, hostings, instances, metrics, openapi, operations, people, sessions,
-    shares, status,
+    shares, state, status,
 };
 use crate::operations::{ChangedShare, ShareItems};
 use crate::problem::Problem;
@@ -18,6 +18,7 @@ use crate::registry::hostings::{HostingInput, HostingView, RegisteredHosting};
 use crate::registry::instances::{InstanceInput, InstanceView, RegisteredInstance};
 use crate::registry::people::PersonPatch;
 use crate::shares::{InviteInput, PersonView, SharePatch, ShareView};
+use crate::state::restore::Restored;
 use crate::verification::Verified;
 
 /// What carries a call out.
@@ -32,6 +33,8 @@ pub(crate) enum Needs {
     Actor,
     /// The scope `metrics`.
     Metrics,
+    /// The command line on the node itself.
+    Operator,
 }
 
 /// One call of the API.
@@ -135,5 +138,9 @@ routes! {
         ("after", "Rows with a greater number only."), ("instance", "Rows about this instance only."),
         ("limit", "How many at most; 1 to 1000, 100 if not given.")], gives audit::AuditPage;
     GET "/v1/audit/verify" Actor audit::verify, "Walk the audit's whole chain, and compare it with the heads that the broker recorded", gives Verified;
+    POST "/v1/state/backup" Operator state::back_up, "Copy the state into the state directory; on the node only",
+        gives state::BackedUp;
+    POST "/v1/state/restore" Operator state::restore, "Go back to the backup that lies in the state directory; on the node only",
+        takes state::RestoreInput, gives Restored;
     GET "/metrics" Metrics metrics::show, "Metrics in Prometheus' text format";
 }

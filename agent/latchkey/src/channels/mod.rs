@@ -26,7 +26,7 @@ pub(crate) use looks::look_again;
 
 use crate::store::StoreError;
 use crate::store::gateway_rows::{self, GatewaySession};
-use crate::store::wordpress_sessions::{self, Look, WordpressSession};
+use crate::store::wordpress_sessions::{self, KeptSession, Look, WordpressSession};
 use crate::token::TokenHash;
 use endings::{Begun, Endings};
 use gate::{Gate, Way};
@@ -120,6 +120,13 @@ impl Taken {
         self.wordpress.is_empty() && self.gateway.is_empty()
     }
 
+    /// These and others.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.wordpress.extend(others.wordpress);
+        self.gateway.extend(others.gateway);
+        self
+    }
+
     /// Their names.
     #[cfg(test)]
     pub(crate) fn ids(&self) -> Vec<&str> {
@@ -142,15 +149,28 @@ impl Channels {
         for (token, session) in gateway_rows::load_sessions(connection, now)? {
             channels.register(Channel::Gateway(token, session));
         }
-        for kept in wordpress_sessions::load(connection)? {
-            if !kept.must_end {
-                channels.register(Channel::Wordpress(kept.session.clone()));
-            }
-            if kept.must_end || kept.look.is_some() {
-                channels.endings.keep(kept.session, kept.look);
-            }
-        }
+        wordpress_sessions::load(connection)?.into_iter().for_each(|kept| channels.keep(kept));
         Ok(channels)
+    }
+
+    /// Takes over a session that was written down: open, or to be ended.
+    pub(crate) fn keep(&self, kept: KeptSession) {
+        if !kept.must_end {
+            self.register(Channel::Wordpress(kept.session.clone()));
+        }
+        if kept.must_end || kept.look.is_some() {
+            self.endings.keep(kept.session, kept.look);
+        }
+    }
+
+    /// The WordPress sessions that are open or must end.
+    pub(crate) fn wordpress(&self) -> Vec<KeptSession> {
+        let open = self.list().into_iter().filter_map(|channel| match channel {
+            Channel::Wordpress(session) => Some(KeptSession { session, must_end: false, look: None }),
+            Channel::Gateway(..) => None,
+        });
+        let ending = self.endings.unconfirmed(|_| true).into_iter();
+        open.chain(ending.map(|session| KeptSession { session, must_end: true, look: None })).collect()
     }
 
     /// The access table as it is now.

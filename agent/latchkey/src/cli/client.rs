@@ -63,6 +63,9 @@ pub(crate) enum CallError {
     /// The audit could not be looked at.
     #[error("the audit could not be verified")]
     Unverified(#[source] Box<VerificationError>),
+    /// A file could not be taken over.
+    #[error(transparent)]
+    File(Box<super::state_files::StateFileError>),
     /// The process could not be set up for a call.
     #[error("prepare the call")]
     Prepare(#[source] io::Error),
@@ -78,7 +81,7 @@ impl CallError {
             Self::TimedOut => 8,
             Self::TooLarge => 9,
             Self::Connect { .. } | Self::Broken(_) => 13,
-            Self::NotUnderstood { .. } | Self::Prepare(_) | Self::Unverified(_) => 1,
+            Self::NotUnderstood { .. } | Self::File(_) | Self::Prepare(_) | Self::Unverified(_) => 1,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where the agent is and on whose behalf it is asked: the options that every client command takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hyper::header::HeaderValue;
@@ -9,6 +9,7 @@ use super::client::{CallError, Client};
 
 const DEFAULT_CONFIG: &str = "/etc/latchkey/latchkey.toml";
 const DEFAULT_SOCKET: &str = "/run/latchkey/cli.sock";
+const DEFAULT_STATE_DIR: &str = "/var/lib/latchkey";
 
 /// Options of every command that talks to the agent.
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(crate) struct Connection {
     /// The agent's command-line socket; without it, the one that --config names, or /run/latchkey/cli.sock.
     #[arg(long, global = true, value_name = "SOCKET", help_heading = "Connection")]
     socket: Option<PathBuf>,
-    /// The agent's configuration file, to learn its socket.
+    /// The agent's configuration file, to learn its socket and its state directory.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     config: Option<PathBuf>,
     /// Act for this person, with exactly their rights, instead of for the panel.
@@ -49,19 +50,33 @@ impl Connection {
         Client::new(self.socket()?, actor)
     }
 
+    /// The agent's state directory, as the configuration file says.
+    pub(super) fn state_dir(&self) -> Result<PathBuf, CallError> {
+        let Some(path) = &self.config else { return Ok(DEFAULT_STATE_DIR.into()) };
+        match table_in(path)?.get("state_dir").and_then(toml::Value::as_str) {
+            Some(directory) => Ok(directory.into()),
+            None => Err(CallError::Configuration { path: path.clone(), what: "state_dir: expected a text".into() }),
+        }
+    }
+
     fn socket(&self) -> Result<PathBuf, CallError> {
         let Some(path) = self.config.as_ref().filter(|_| self.socket.is_none()) else {
             return Ok(self.socket.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()));
         };
-        let fault = |what: String| CallError::Configuration { path: path.clone(), what };
-        let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fault(error.message().to_owned()))?;
-        let socket = table.get("cli").and_then(|cli| cli.get("socket"));
-        match socket {
+        match table_in(path)?.get("cli").and_then(|cli| cli.get("socket")) {
             None => Ok(DEFAULT_SOCKET.into()),
-            Some(value) => value.as_str().map(Into::into).ok_or_else(|| fault("cli.socket: expected a text".into())),
+            Some(value) => value.as_str().map(Into::into).ok_or_else(|| CallError::Configuration {
+                path: path.clone(),
+                what: "cli.socket: expected a text".into(),
+            }),
         }
     }
+}
+
+fn table_in(path: &Path) -> Result<toml::Table, CallError> {
+    let fault = |what: String| CallError::Configuration { path: path.to_owned(), what };
+    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    text.parse().map_err(|error: toml::de::Error| fault(error.message().to_owned()))
 }
 
 fn parse_actor(text: &str) -> Result<HeaderValue, String> {

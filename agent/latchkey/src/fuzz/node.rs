@@ -80,7 +80,7 @@ impl Node {
         // In memory where there is such a place: a node is made for each input.
         let place = if Path::new("/dev/shm").is_dir() { Path::new("/dev/shm") } else { Path::new("/tmp") };
         let directory = tempfile::tempdir_in(place).expect("a directory");
-        let state = State::open(directory.path(), Clock::default()).expect("an empty state");
+        let (state, _) = State::open(directory.path(), Clock::default()).expect("an empty state");
         let config = Config::parse(Path::new("latchkey.toml"), CONFIG).expect("a configuration");
         let (serve, to_record) = Serve::new(config, state);
         background::write_records(serve.clone(), to_record);

@@ -11,6 +11,7 @@ use latchkey_access::{
 use rusqlite::{Connection, Transaction};
 
 use crate::caller::{Caller, Note};
+use crate::channels::Channel;
 use crate::problem::{Code, Problem};
 use crate::store::audit::{Head, Outcome};
 use crate::store::mail_queue::NewLetter;
@@ -41,6 +42,22 @@ impl<'c> Change<'c> {
     ) -> Self {
         let unwritten = OnceCell::new();
         Self { now, ends_access: false, transaction, unwritten, table, uids: HashMap::new(), caller, head: None }
+    }
+
+    /// Writes down first what ended while the state could not be written: repeating the request would find it ended
+    /// already, and a restart would bring it back.
+    pub(super) fn catch_up(&mut self, uids: &HashMap<HostingId, u32>, open: &[Channel]) -> Result<(), Problem> {
+        let written = access_rows::load(&self.transaction)?;
+        access_rows::replace_registrations(&self.transaction, &self.table, uids)?;
+        gateway_rows::forget_sign_ins_but(&self.transaction, |id| open.iter().any(|channel| channel.id() == id))?;
+        for share in self.table.clone().shares() {
+            if written.share(share.id) != Some(share) {
+                self.put_share(Share::clone(share))?;
+                let note = Note::of("state.catch_up").on(&share.instance).share(share.id);
+                self.record(note.detail("changed while the state could not be written"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the failure is one of the state rather than a refusal.

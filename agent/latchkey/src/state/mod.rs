@@ -4,12 +4,13 @@
 //! table no longer allows. No order of events leaves one open.
 
 mod change;
+pub(crate) mod restore;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use latchkey_access::{AccessTable, HostingId};
@@ -17,6 +18,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
 
 pub(crate) use change::Change;
+pub(crate) use restore::RestoreError;
 
 use crate::caller::{Caller, Note};
 use crate::channels::{Channels, Taken};
@@ -37,22 +39,21 @@ pub(crate) struct State {
     audit_head: watch::Sender<Option<Head>>,
     /// The newest row whose hash the broker is known to have.
     recorded_head: AtomicU64,
+    /// Whether the table holds ends of access that are not written down.
+    behind: AtomicBool,
 }
 
 impl State {
-    /// Opens the state directory and loads the access table and the channels.
-    pub(crate) fn open(state_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
-        let store = Store::open(state_dir)?;
+    /// Opens the state directory and loads the access table and the channels. A backup that waits there to be restored
+    /// comes first; the answer holds it if the running state has to go back to it.
+    pub(crate) fn open(state_dir: &Path, clock: Clock) -> Result<(Self, Option<restore::Waiting>), RestoreError> {
+        let (store, waiting) = restore::open_store(state_dir, clock.now())?;
         let (uids, channels, head) = {
             let connection = store.reader();
-            let table = access_rows::load(&connection)?;
-            let mut uids = HashMap::new();
-            for (id, uid) in access_rows::load_uids(&connection)? {
-                uids.insert(crate::store::parsed("hosting id", &id)?, uid);
-            }
+            let (table, uids) = load_table(&connection)?;
             (uids, Channels::load(&connection, table, clock.now())?, audit::head(&connection)?)
         };
-        Ok(Self {
+        let state = Self {
             clock,
             store,
             channels,
@@ -60,7 +61,9 @@ impl State {
             changed: watch::Sender::new(0),
             audit_head: watch::Sender::new(head),
             recorded_head: AtomicU64::new(0),
-        })
+            behind: AtomicBool::new(false),
+        };
+        Ok((state, waiting))
     }
 
     /// The access table as it is now.
@@ -71,6 +74,15 @@ impl State {
     /// The system user's uid of a hosting, as the broker found it.
     pub(crate) fn uid_of(&self, hosting: &HostingId) -> Option<u32> {
         self.uids.lock().unwrap_or_else(PoisonError::into_inner).get(hosting).copied()
+    }
+
+    fn uids(&self) -> HashMap<HostingId, u32> {
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether access ended that is not written down as ended. Any change makes up for it.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// Wakes the receiver after each change.
@@ -108,10 +120,15 @@ impl State {
         let begun = begin(&connection);
         let transaction = match begun.map_err(StoreError::at("begin a change")) {
             Ok(transaction) => transaction,
-            Err(error) => return (Err(error.into()), Taken::default()),
+            Err(error) => {
+                error.trouble().into_iter().for_each(|trouble| self.store.note(Some(trouble)));
+                return (Err(error.into()), Taken::default());
+            }
         };
         let mut change = Change::new(transaction, self.table(), self.clock.now(), caller);
+        let caught_up = if self.is_behind() { change.catch_up(&self.uids(), &self.channels.list()) } else { Ok(()) };
         let worked = work(&mut change);
+        let worked = worked.and_then(|value| caught_up.map(|()| value));
         let ends_access = change.ends_access;
         let refused = worked.is_err() && !change.state_failed(&worked);
         let now = change.now;
@@ -122,9 +139,18 @@ impl State {
             (Ok(_), Err(error)) => Err(Problem::from(error)),
             (Err(problem), _) => Err(problem),
         };
+        match &outcome {
+            Ok(_) => {
+                self.behind.store(false, Ordering::Relaxed);
+                self.store.note(None);
+            }
+            Err(problem) => problem.trouble.into_iter().for_each(|trouble| self.store.note(Some(trouble))),
+        }
         if outcome.is_err() && (refused || !ends_access) {
             return (outcome, Taken::default());
         }
+        // Cleared by the next change that is written: it writes what this one could not.
+        self.behind.fetch_or(outcome.is_err(), Ordering::Relaxed);
         let dead = self.channels.swap(table, now);
         self.uids.lock().unwrap_or_else(PoisonError::into_inner).extend(uids);
         if let Some(head) = head.filter(|_| outcome.is_ok()) {
@@ -150,6 +176,17 @@ impl State {
         self.audit_head.send_replace(Some(head));
         Ok(())
     }
+}
+
+type Table = (AccessTable, HashMap<HostingId, u32>);
+
+fn load_table(connection: &Connection) -> Result<Table, StoreError> {
+    let table = access_rows::load(connection)?;
+    let mut uids = HashMap::new();
+    for (id, uid) in access_rows::load_uids(connection)? {
+        uids.insert(crate::store::parsed("hosting id", &id)?, uid);
+    }
+    Ok((table, uids))
 }
 
 /// Begins a transaction that writes. Where the state can only be read, one that reads: its writes will fail, but an end

@@ -16,10 +16,10 @@ use crate::store::hand_overs::{self, Burnt, HandOver};
 use crate::store::wordpress_sessions::{self, Look, Seen, Site, WordpressSession};
 use crate::token::Token;
 
-struct Fixture {
-    state: State,
-    share: ShareId,
-    _dir: tempfile::TempDir,
+pub(super) struct Fixture {
+    pub(super) state: State,
+    pub(super) share: ShareId,
+    pub(super) dir: tempfile::TempDir,
 }
 
 fn editor() -> WpUser {
@@ -27,9 +27,9 @@ fn editor() -> WpUser {
 }
 
 /// A node with one instance and one active share of it that logs in as `editor`, in one open WordPress session.
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let state = State::open(dir.path(), Clock::default()).unwrap();
+    let state = State::open(dir.path(), Clock::default()).unwrap().0;
     let share = ShareId::from_number(7);
     let (made, _) = state.change(&Caller::agent(), |change| {
         let owner = change.person_with(&"owner@example.org".parse().unwrap())?;
@@ -95,15 +95,15 @@ fn fixture() -> Fixture {
         opened_at: now,
         expires_at: later(now, Duration::from_secs(3600)),
     }));
-    Fixture { state, share, _dir: dir }
+    Fixture { state, share, dir }
 }
 
 impl Fixture {
-    fn state_of_share(&self) -> ShareState {
+    pub(super) fn state_of_share(&self) -> ShareState {
         self.state.table().share(self.share).unwrap().state
     }
 
-    fn suspend(&self) -> (Result<Share, Problem>, Taken) {
+    pub(super) fn suspend(&self) -> (Result<Share, Problem>, Taken) {
         self.state.change(&Caller::agent(), |change| {
             change.ends_access = true;
             change.set_state(self.share, ShareState::Suspended)
@@ -158,6 +158,17 @@ fn what_ends_access_ends_it_even_when_it_cannot_be_written_down() {
 }
 
 #[test]
+fn what_ended_unwritten_is_written_with_the_next_change_and_outlives_a_restart() {
+    let fixture = fixture();
+    fixture.refuse_writes();
+    assert!(fixture.suspend().0.is_err() && fixture.state.is_behind());
+    fixture.state.store.writer().execute_batch("PRAGMA query_only = OFF").unwrap();
+    assert!(fixture.state.change(&Caller::agent(), |_| Ok(())).0.is_ok() && !fixture.state.is_behind());
+    let again = State::open(fixture.dir.path(), Clock::default()).unwrap().0;
+    assert_eq!(again.table().share(fixture.share).unwrap().state, ShareState::Suspended);
+}
+
+#[test]
 fn what_gives_access_is_not_given_when_it_cannot_be_written_down() {
     let fixture = fixture();
     fixture.suspend().0.unwrap();
@@ -172,7 +183,7 @@ fn what_gives_access_is_not_given_when_it_cannot_be_written_down() {
 fn the_state_is_the_same_after_a_restart() {
     let fixture = fixture();
     fixture.suspend().0.unwrap();
-    let again = State::open(fixture._dir.path(), Clock::default()).unwrap();
+    let again = State::open(fixture.dir.path(), Clock::default()).unwrap().0;
     let (before, after) = (fixture.state.table(), again.table());
     assert_eq!(before.share(fixture.share), after.share(fixture.share));
     assert_eq!(before.instances().collect::<Vec<_>>(), after.instances().collect::<Vec<_>>());
@@ -322,7 +333,7 @@ fn what_must_end_and_what_is_looked_at_again_survives_a_restart() {
         wordpress_sessions::stop_watching(rows, "watched-and-over")
     });
     written.unwrap();
-    let again = State::open(fixture._dir.path(), Clock::default()).unwrap();
+    let again = State::open(fixture.dir.path(), Clock::default()).unwrap().0;
     assert_eq!((again.channels.unconfirmed(), again.channels.watched()), (1, 2));
     // A trace is open as well; what has ended is not.
     let open: Vec<_> = again.channels.list().iter().map(|channel| channel.id().to_owned()).collect();

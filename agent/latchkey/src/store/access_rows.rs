@@ -1,8 +1,10 @@
 //! People, hostings, instances and shares as rows.
 
+use std::collections::HashMap;
+
 use latchkey_access::{
-    AccessTable, FileAccess, Hosting, HostingState, Instance, LogInAs, Person, PrivilegeSet, Role, Share, ShareState,
-    Terms,
+    AccessTable, FileAccess, Hosting, HostingId, HostingState, Instance, LogInAs, Person, PrivilegeSet, Role, Share,
+    ShareState, Terms,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -199,6 +201,26 @@ pub(crate) fn delete_instance(connection: &Connection, id: &str) -> Result<(), S
         .execute("DELETE FROM instances WHERE id = ?1", [id])
         .map(drop)
         .map_err(StoreError::at("remove an instance"))
+}
+
+/// Puts other people, hostings and instances in the place of those that are there.
+pub(crate) fn replace_registrations(
+    connection: &Connection,
+    table: &AccessTable,
+    uids: &HashMap<HostingId, u32>,
+) -> Result<(), StoreError> {
+    // Shares name people: whether each is there is looked at when all are.
+    connection
+        .execute_batch(
+            "PRAGMA defer_foreign_keys = ON; DELETE FROM instances; DELETE FROM hostings; DELETE FROM people;",
+        )
+        .map_err(StoreError::at("replace people, hostings and instances"))?;
+    table.people().try_for_each(|person| save_person(connection, person))?;
+    for hosting in table.hostings() {
+        let uid = uids.get(&hosting.id).ok_or(StoreError::Malformed { what: "uid", text: String::new() })?;
+        save_hosting(connection, hosting, *uid)?;
+    }
+    table.instances().try_for_each(|instance| save_instance(connection, instance))
 }
 
 /// Writes a share.

@@ -79,21 +79,29 @@ pub(crate) struct ChainFault {
 
 /// Appends a row; its number is set here.
 pub(crate) fn append(connection: &Connection, mut row: AuditRow) -> Result<Head, StoreError> {
-    let last: Option<(u64, Vec<u8>)> = connection
-        .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
-        .map_err(StoreError::at("read the head of the audit"))?;
-    let (seq, previous) = last.map_or((1, Vec::new()), |(seq, hash)| (seq + 1, hash));
+    let (seq, previous) = last(connection)?.map_or((1, Vec::new()), |(seq, hash)| (seq + 1, hash));
     row.seq = seq;
     let text = super::json(&row)?;
     let hash = link(&previous, &text);
+    write(connection, seq, &text, row.instance.as_deref(), &hash)?;
+    Ok(Head { seq, hash: hex(&hash) })
+}
+
+fn last(connection: &Connection) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+    connection
+        .query_row("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+        .map_err(StoreError::at("read the head of the audit"))
+}
+
+fn write(connection: &Connection, seq: u64, text: &str, instance: Option<&str>, hash: &[u8]) -> Result<(), StoreError> {
     connection
         .execute(
             "INSERT INTO audit (seq, row, instance, hash) VALUES (?1, ?2, ?3, ?4)",
-            params![seq, text, row.instance, hash.as_slice()],
+            params![seq, text, instance, hash],
         )
-        .map_err(StoreError::at("append to the audit"))?;
-    Ok(Head { seq, hash: hex(&hash) })
+        .map(drop)
+        .map_err(StoreError::at("append to the audit"))
 }
 
 /// The newest row, if there is one.
@@ -202,6 +210,34 @@ pub(crate) fn verify(connection: &Connection) -> Result<(u64, Option<Head>, Opti
         previous = hash;
     }
     Ok((count, head, None))
+}
+
+/// Whether this audit goes on from that end of a chain.
+pub(crate) fn holds(connection: &Connection, head: Option<&Head>) -> Result<bool, StoreError> {
+    let Some(head) = head else { return Ok(true) };
+    let found: Option<Vec<u8>> = connection
+        .query_row("SELECT hash FROM audit WHERE seq = ?1", [head.seq], |row| row.get(0))
+        .optional()
+        .map_err(StoreError::at("look a row of the audit up"))?;
+    Ok(found.is_some_and(|hash| hex(&hash) == head.hash))
+}
+
+/// Takes over the rows with which another audit goes on from this one, as far as they can be read and fit.
+pub(crate) fn go_on_with(connection: &Connection, other: &Connection) -> Result<(), StoreError> {
+    let (mut seq, mut previous) = last(connection)?.unwrap_or_default();
+    loop {
+        let next = other.query_row("SELECT row, instance, hash FROM audit WHERE seq = ?1", [seq + 1], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Vec<u8>>(2)?))
+        });
+        // No further row, one that cannot be read, one of another chain: it ends here.
+        let Ok((text, instance, hash)) = next else { return Ok(()) };
+        if hash != link(&previous, &text) {
+            return Ok(());
+        }
+        seq += 1;
+        write(connection, seq, &text, instance.as_deref(), &hash)?;
+        previous = hash;
+    }
 }
 
 #[cfg(test)]

@@ -196,3 +196,28 @@ pub(crate) fn delete_links_of(connection: &Connection, person: PersonId) -> Resu
         .map(drop)
         .map_err(StoreError::at("remove sign-in links"))
 }
+
+/// Forgets who is signed in, every link that signs in or hands over, and the replies kept for repeated requests.
+pub(crate) fn forget_sign_ins(connection: &Connection) -> Result<(), StoreError> {
+    connection
+        .execute_batch(
+            "DELETE FROM gateway_sessions; DELETE FROM gateway_links; DELETE FROM hand_overs;
+             DELETE FROM idempotency_keys;",
+        )
+        .map_err(StoreError::at("forget sign-ins"))
+}
+
+/// Forgets every invitation: the links in the letters are dead from now on.
+pub(crate) fn forget_invitations(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM invitations", []).map(drop).map_err(StoreError::at("forget invitations"))
+}
+
+/// Forgets every link that signs in, and who is signed in unless `is_open` knows the session.
+pub(crate) fn forget_sign_ins_but(connection: &Connection, is_open: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+    let failed = StoreError::at;
+    connection.execute("DELETE FROM gateway_links", []).map_err(failed("forget sign-in links"))?;
+    let mut statement = connection.prepare("SELECT id FROM gateway_sessions").map_err(failed("read sign-ins"))?;
+    let ids = statement.query_map([], |row| row.get::<_, String>(0)).map_err(failed("read sign-ins"))?;
+    let ids = ids.collect::<Result<Vec<_>, _>>().map_err(failed("read sign-ins"))?;
+    ids.iter().filter(|id| !is_open(id)).try_for_each(|id| delete_session(connection, id))
+}

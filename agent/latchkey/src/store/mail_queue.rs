@@ -218,6 +218,17 @@ pub(crate) fn drop_invitations(connection: &Connection, share: &str) -> Result<(
         .map_err(StoreError::at("take an invitation out of the queue"))
 }
 
+/// Takes every waiting letter out of the queue.
+pub(crate) fn drop_all(connection: &Connection) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "UPDATE mail_queue SET state = 'dropped', body_text = NULL, body_html = NULL WHERE state = 'queued'",
+            [],
+        )
+        .map(drop)
+        .map_err(StoreError::at("empty the mail queue"))
+}
+
 /// The last letter about a share.
 pub(crate) fn last_of_share(connection: &Connection, share: &str) -> Result<Option<LetterState>, StoreError> {
     connection

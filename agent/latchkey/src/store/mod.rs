@@ -4,6 +4,7 @@
 
 pub(crate) mod access_rows;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod gateway_rows;
 pub(crate) mod hand_overs;
 pub(crate) mod idempotency;
@@ -50,6 +51,14 @@ pub(crate) enum StoreError {
         /// Ours.
         known: usize,
     },
+    /// The database file is not whole. Nothing is guessed.
+    #[error("the state in {} is damaged ({what}); put a backup in its place: latchkey restore FILE", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found first.
+        what: String,
+    },
     /// A statement failed.
     #[error("cannot {attempt}")]
     Statement {
@@ -74,21 +83,55 @@ impl StoreError {
         move |source| Self::Statement { attempt, source }
     }
 
-    fn is_full_or_read_only(&self) -> bool {
-        let Self::Statement { source: rusqlite::Error::SqliteFailure(error, _), .. } = self else { return false };
-        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
-        matches!(error.code, DiskFull | ReadOnly | SystemIoFailure)
+    /// What is wrong with the state itself, if it is that.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
+        let source = match self {
+            Self::Damaged { .. } => return Some(Trouble::Damaged),
+            Self::Statement { source, .. } | Self::Open { source, .. } => source,
+            Self::TooNew { .. } | Self::Malformed { .. } => return None,
+        };
+        match source.sqlite_error_code()? {
+            DiskFull => Some(Trouble::Full),
+            ReadOnly => Some(Trouble::ReadOnly),
+            SystemIoFailure | CannotOpen => Some(Trouble::Unwritable),
+            DatabaseCorrupt | NotADatabase => Some(Trouble::Damaged),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with the state as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// No space is left.
+    Full,
+    /// It may not be written.
+    ReadOnly,
+    /// The system does not write it.
+    Unwritable,
+    /// Its file is not whole.
+    Damaged,
+}
+
+impl Trouble {
+    /// A sentence about it.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Full => "the agent cannot write its state: no space is left in its state directory",
+            Self::ReadOnly => "the agent cannot write its state: its state directory is read-only",
+            Self::Unwritable => "the agent cannot write its state: the system reports an error in its state directory",
+            Self::Damaged => "the agent's state is damaged on disk; put a backup in its place with `latchkey restore`",
+        }
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if error.is_full_or_read_only() {
-            tracing::error!(error = %crate::problem::chain(&error), "state cannot be written");
-            return Self::new(Code::Unavailable, "the agent cannot write its state; nothing was changed")
-                .retry_after(5);
-        }
-        Self::internal(&error)
+        let Some(trouble) = error.trouble() else { return Self::internal(&error) };
+        tracing::error!(error = %crate::problem::chain(&error), "{}", trouble.sentence());
+        let detail = format!("{}; nothing was changed", trouble.sentence());
+        Self { trouble: Some(trouble), ..Self::new(Code::Unavailable, detail).retry_after(5) }
     }
 }
 
@@ -97,16 +140,43 @@ pub(crate) struct Store {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     path: PathBuf,
+    /// What was wrong when it was last used.
+    trouble: Mutex<Option<Trouble>>,
 }
 
 impl Store {
-    /// Opens the database in the state directory, makes it if there is none, and brings it up to date.
+    /// Opens the database in the state directory, makes it if there is none, and brings it up to date. One that is not
+    /// whole is refused: decisions are not made from a guess.
     pub(crate) fn open(state_dir: &Path) -> Result<Self, StoreError> {
-        let path = state_dir.join("latchkey.db");
+        let path = path_in(state_dir);
         let mut writer = connect(&path)?;
+        backup::check(&writer, &path)?;
         migrate(&mut writer, &path)?;
         let reader = connect(&path)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), path })
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), path, trouble: Mutex::default() })
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps in mind how writing went, for whoever asks how the agent is.
+    pub(crate) fn note(&self, trouble: Option<Trouble>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// What is wrong with it, if anything was when it was last used and still is. Blocks.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        let known = || *self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        known()?;
+        // Space may be back, and nobody has written since.
+        let version = MIGRATIONS.len();
+        let tried = self.write(|connection| {
+            connection.pragma_update(None, "user_version", version).map_err(StoreError::at("try to write the state"))
+        });
+        drop(tried);
+        known()
     }
 
     /// The connection that writes. Blocks while somebody else writes.
@@ -116,6 +186,15 @@ impl Store {
 
     /// Writes all of it or nothing. Blocks while somebody else writes.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let written = self.write_unnoted(work);
+        match &written {
+            Ok(_) => self.note(None),
+            Err(error) => error.trouble().into_iter().for_each(|trouble| self.note(Some(trouble))),
+        }
+        written
+    }
+
+    fn write_unnoted<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let connection = self.writer();
         let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
             .map_err(StoreError::at("begin to write"))?;
@@ -151,10 +230,24 @@ pub(crate) fn damage(connection: &Connection) -> Result<Option<String>, StoreErr
     Ok((said != "ok").then_some(said))
 }
 
+/// The database's file in a state directory.
+pub(crate) fn path_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("latchkey.db")
+}
+
+fn open_fault(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |source| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            StoreError::Damaged { path: path.to_owned(), what: source.to_string() }
+        }
+        _ => StoreError::Open { path: path.to_owned(), source },
+    }
+}
+
 fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let open = |source| StoreError::Open { path: path.to_owned(), source };
-    let connection = Connection::open(path).map_err(open)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
+    let open = open_fault(path);
+    let connection = Connection::open(path).map_err(&open)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(&open)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;",
@@ -163,17 +256,22 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A connection to a database that is damaged, if it can be opened at all; to read what can be read.
+pub(crate) fn connect_to_damaged(path: &Path) -> Option<Connection> {
+    Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE).ok()
+}
+
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let open = |source| StoreError::Open { path: path.to_owned(), source };
-    let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
+    let open = open_fault(path);
+    let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&open)?;
     if found > MIGRATIONS.len() {
         return Err(StoreError::TooNew { path: path.to_owned(), found, known: MIGRATIONS.len() });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
-        let step = connection.transaction().map_err(open)?;
-        step.execute_batch(migration).map_err(open)?;
-        step.pragma_update(None, "user_version", index + 1).map_err(open)?;
-        step.commit().map_err(open)?;
+        let step = connection.transaction().map_err(&open)?;
+        step.execute_batch(migration).map_err(&open)?;
+        step.pragma_update(None, "user_version", index + 1).map_err(&open)?;
+        step.commit().map_err(&open)?;
     }
     Ok(())
 }
