@@ -6,6 +6,7 @@ mod agent_config;
 pub(crate) mod ground;
 mod layout;
 mod leftovers;
+mod mail_server;
 mod mariadb;
 mod nginx;
 mod options;
@@ -34,6 +35,7 @@ use anyhow::{Context, Result};
 pub use agent::{Agent, MONITORING_URI, PANEL_URI, Paths, Urls};
 pub use layout::Layout;
 pub use leftovers::Leftovers;
+pub use mail_server::MailServer;
 pub use options::{AgentOptions, Options};
 pub use php::PhpVersion;
 pub use pki::Certificate;
@@ -290,6 +292,14 @@ impl Node {
     #[must_use]
     pub fn web(&self) -> &Daemon {
         &self.web.daemon
+    }
+
+    /// Starts a mail server on a port of its own. The agent is not told. Blocks until it serves.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn add_mail_server(&self) -> Result<MailServer> {
+        MailServer::start(&self.standing, self.ports.take(None)?)
     }
 
     /// The socket of MariaDB, where Unix root is root.

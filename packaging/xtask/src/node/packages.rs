@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::Program;
 
-const NEEDED: [&str; 20] = [
+const NEEDED: [&str; 21] = [
     "cron",
     "curl",
     "mariadb-client",
@@ -27,6 +27,7 @@ const NEEDED: [&str; 20] = [
     "php8.2-xml",
     "php8.2-zip",
     "procps",
+    "python3-aiosmtpd",
     "util-linux",
     "wordpress",
     "wordpress-theme-twentytwentythree",

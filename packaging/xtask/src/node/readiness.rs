@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+/// How long a greeting may take.
+const GREETING: Duration = Duration::from_millis(500);
+
 /// How one sees that a daemon serves.
 pub(crate) enum Readiness {
     /// It greets whoever connects to this Unix socket. (MariaDB accepts a little before it would obey SIGTERM.)
     Greets(PathBuf),
+    /// It greets whoever connects to this address.
+    GreetsAt(SocketAddr),
     /// It wrote its process id there, which it does once it listens.
     PidFile(PathBuf),
     /// It writes `READY=1` to this socket, which is in its environment as `NOTIFY_SOCKET`.
@@ -31,11 +37,10 @@ impl Readiness {
     /// Whether the daemon with this process id serves. Does not wait.
     pub(crate) fn is_reached(&self, pid: u32) -> bool {
         match self {
-            Self::Greets(path) => UnixStream::connect(path).is_ok_and(|mut connection| {
-                let mut first = [0_u8];
-                connection.set_read_timeout(Some(Duration::from_millis(500))).is_ok()
-                    && connection.read_exact(&mut first).is_ok()
-            }),
+            Self::Greets(path) => UnixStream::connect(path)
+                .is_ok_and(|connection| connection.set_read_timeout(Some(GREETING)).is_ok() && greets(connection)),
+            Self::GreetsAt(address) => TcpStream::connect(address)
+                .is_ok_and(|connection| connection.set_read_timeout(Some(GREETING)).is_ok() && greets(connection)),
             Self::PidFile(path) => fs::read_to_string(path).is_ok_and(|text| text.trim() == pid.to_string()),
             Self::Notified(socket) => {
                 let mut message = [0_u8; 256];
@@ -53,4 +58,8 @@ impl Readiness {
             while socket.recv(&mut message).is_ok() {}
         }
     }
+}
+
+fn greets(mut connection: impl Read) -> bool {
+    connection.read_exact(&mut [0_u8]).is_ok()
 }

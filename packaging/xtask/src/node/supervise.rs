@@ -188,6 +188,31 @@ impl Daemon {
         self.signal(Signal::HUP)
     }
 
+    /// Freezes all of its processes (SIGSTOP), its workers included.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn hang_whole(&self) -> Result<()> {
+        self.signal_group(Signal::STOP)
+    }
+
+    /// Lets all of its processes go on after [`Daemon::hang_whole`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume_whole(&self) -> Result<()> {
+        self.signal_group(Signal::CONT)
+    }
+
+    fn signal_group(&self, signal: Signal) -> Result<()> {
+        let state = lock(&self.shared.state);
+        let run = state.run.as_ref().with_context(|| format!("{} does not run", self.shared.spec.name))?;
+        // It leads a group of its own, and cannot be reaped while the lock is held.
+        let leader = Pid::from_raw(run.pid.cast_signed()).context("it has a process id")?;
+        rustix::process::kill_process_group(leader, signal)
+            .with_context(|| format!("signal {} and its workers", self.shared.spec.name))
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
