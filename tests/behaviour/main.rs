@@ -14,6 +14,7 @@ mod api;
 mod audit;
 mod certificates;
 mod cli;
+mod crash;
 mod delegation;
 mod doctor;
 mod gateway;
@@ -22,6 +23,7 @@ mod hosting;
 mod limits;
 mod mail;
 mod operations;
+mod outages;
 mod recovery;
 mod redeemer;
 mod residue;
@@ -29,6 +31,7 @@ mod roles;
 mod shares;
 mod sso;
 mod staging;
+mod state;
 mod variants;
 
 use std::process::ExitCode;
@@ -143,6 +146,9 @@ fn main() -> ExitCode {
         hostile::trials(),
         variants::trials(),
         recovery::trials(),
+        crash::trials(),
+        outages::trials(),
+        state::trials(),
     ];
     let mut trials: Vec<Trial> = files.into_iter().flatten().collect();
     trials.sort_by_key(|trial| trial.kind() == ALONE);

@@ -16,6 +16,7 @@ pub mod api;
 pub mod audit;
 pub mod browser;
 pub mod command_line;
+pub mod disk;
 pub mod exchange;
 pub mod hostile;
 pub mod mailbox;
