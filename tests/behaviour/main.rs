@@ -12,6 +12,7 @@
 
 mod api;
 mod audit;
+mod caches;
 mod certificates;
 mod cli;
 mod crash;
@@ -85,6 +86,10 @@ const HOSTILE: [Site; 6] = [
     site("replaced", "replaced"),
 ];
 
+/// Instances with an object cache.
+const CACHED: [Site; 4] =
+    [site("in-files", ONE), site("in-apcu", ONE), site("in-redis", TWO), site("in-apcu-shut", TWO)];
+
 /// Instances of other shapes and versions.
 const VARIANTS: [Site; 9] = [
     site("two-factor", ONE),
@@ -144,6 +149,7 @@ fn main() -> ExitCode {
         certificates::trials(),
         doctor::trials(),
         hostile::trials(),
+        caches::trials(),
         variants::trials(),
         recovery::trials(),
         crash::trials(),
@@ -160,7 +166,7 @@ fn main() -> ExitCode {
             sites::add_hostings(&node, &HOSTINGS);
             sites::add_hostings(&node, &HOSTILE.map(|site| site.hosting));
             OTHER_PHP.iter().for_each(|(id, php)| sites::add_hosting(&node, id, *php));
-            sites::add_instances(&node, &[&SITES[..], &HOSTILE, &VARIANTS].concat());
+            sites::add_instances(&node, &[&SITES[..], &HOSTILE, &CACHED, &VARIANTS].concat());
             *NODE.write().unwrap() = Some(node);
         }
         Err(error) => {

@@ -170,6 +170,7 @@ register_shutdown_function(__NAMESPACE__ . '\\reply_at_shutdown');
 $latchkey = json_decode((string) stream_get_contents(STDIN, REQUEST_MAX_BYTES), true);
 require __DIR__ . '/boot.php';
 require __DIR__ . '/accounts.php';
+require __DIR__ . '/pool.php';
 
 try {
     $latchkey_verb = is_string($latchkey['action'] ?? null) ? find_verb($latchkey['action']) : null;

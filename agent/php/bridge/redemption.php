@@ -94,6 +94,8 @@ final class Redemption
         $token = Accounts\alone_with_sessions($user->ID, ANSWER_TIMEOUT_S, static function () use ($sessions, $expires_at): string {
             return $sessions->create($expires_at);
         });
+        // Whoever ends the session sees by this whether they share the object cache with this pool: see pool.php.
+        wp_cache_set((string) $this->granted['mark'], 'pool', 'latchkey', $life_s);
         $answer = $this->agent->ask(['opened' => [
             'verifier' => hash('sha256', $token),
             'expires_at' => $expires_at,
@@ -239,12 +241,15 @@ function begin(Counterpart $agent, array $granted): Redemption
     return $redemption;
 }
 
-/** What has to stand before wp-load.php is required. The site's code starts there; it gets nothing of the request. */
-function prepare_wordpress(): void
+/**
+ * What has to stand before wp-load.php is required, and the function that is called once users are known. The site's code
+ * starts there; it gets nothing of the request.
+ */
+function prepare_wordpress(string $then): void
 {
     $_POST = $_GET = $_REQUEST = $_FILES = $_COOKIE = [];
     define_constants();
     seed_guards();
     seed_skipping();
-    seed_hook('plugins_loaded', 'finish_redemption', PHP_INT_MIN);
+    seed_hook('plugins_loaded', $then, PHP_INT_MIN);
 }

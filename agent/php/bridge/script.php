@@ -87,7 +87,7 @@ function redeem(): Redemption
 // In the global scope, because wp-config.php leaves its variables where it is included.
 hold_output();
 $latchkey_redemption = redeem();
-prepare_wordpress();
+prepare_wordpress('finish_redemption');
 if (missing_wordpress(LATCHKEY['abspath']) === null) {
     require LATCHKEY['abspath'] . '/wp-load.php';
 }

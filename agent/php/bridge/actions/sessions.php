@@ -3,7 +3,8 @@
  * sessions.end: ends WordPress sessions that a share opened, and tells what somebody could come back with.
  *
  * Of each user those sessions end that carry one of the marks; with `unmarked` also those without any mark that are
- * not among the known ones and began since. Sessions with another mark belong to another share and stay. Safe to repeat.
+ * not among the known ones and began since. Sessions with another mark belong to another share and stay. An object cache
+ * that could not be reached is an error, although the database is done: the sessions live on in it. Safe to repeat.
  */
 
 namespace Latchkey;
@@ -70,6 +71,10 @@ return [
                 'email' => $same_user ? (string) $user->user_email : null,
                 'application_passwords' => $same_user ? Accounts\application_passwords($id) : [],
             ];
+        }
+        $url = (string) ($GLOBALS['latchkey']['site']['url'] ?? '');
+        if (!Pool\has_forgotten($url, array_column($told, 'id'), $marks)) {
+            throw new ActionError('unavailable', "The site's object cache did not confirm that it dropped the sessions.");
         }
         return [
             'ended' => array_sum(array_column($told, 'ended')),

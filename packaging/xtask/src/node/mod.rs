@@ -18,6 +18,7 @@ mod pki;
 mod ports;
 mod readiness;
 mod ready;
+mod redis;
 mod release;
 mod root;
 mod site;
@@ -312,6 +313,14 @@ impl Node {
     #[must_use]
     pub fn root(&self) -> &Path {
         self.standing.path()
+    }
+
+    /// Starts a Redis for object caches of sites; its socket. Blocks for a fraction of a second.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_redis(&self) -> Result<PathBuf> {
+        redis::start(&self.standing)
     }
 
     /// Runs SQL as MariaDB's root; returns the rows, columns separated by tabs. Blocks.

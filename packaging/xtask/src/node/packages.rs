@@ -9,13 +9,14 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::Program;
 
-const NEEDED: [&str; 21] = [
+const NEEDED: [&str; 23] = [
     "cron",
     "curl",
     "mariadb-client",
     "mariadb-server",
     "nginx-light",
     "passwd",
+    "php8.2-apcu",
     "php8.2-cli",
     "php8.2-curl",
     "php8.2-fpm",
@@ -28,6 +29,7 @@ const NEEDED: [&str; 21] = [
     "php8.2-zip",
     "procps",
     "python3-aiosmtpd",
+    "redis-server",
     "util-linux",
     "wordpress",
     "wordpress-theme-twentytwentythree",
