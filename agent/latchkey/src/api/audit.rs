@@ -23,9 +23,9 @@ use crate::store::StoreError;
 use crate::store::audit::{self, AuditRow, Head};
 use crate::verification::{self, Heads, VerificationError};
 
-const EVENTS: &str = "text/event-stream";
+pub(super) const EVENTS: &str = "text/event-stream";
 /// Lines of JSON, by the two names that are in use.
-const LINES: [&str; 2] = ["application/jsonl", "application/x-ndjson"];
+pub(super) const LINES: [&str; 2] = ["application/jsonl", "application/x-ndjson"];
 /// So many rows are read at a time.
 const BATCH: u32 = 200;
 const SILENCE: Duration = Duration::from_secs(20);

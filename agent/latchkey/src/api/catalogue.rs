@@ -109,7 +109,8 @@ struct OperationItem {
 pub(super) async fn operations(_call: Call) -> Result<Reply, Problem> {
     let mut settings = schemars::generate::SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
-    let mut generator: SchemaGenerator = settings.into_generator();
+    let mut taken: SchemaGenerator = settings.clone().for_deserialize().into_generator();
+    let mut given: SchemaGenerator = settings.for_serialize().into_generator();
     let item = |shapes: crate::operations::Shapes| OperationItem {
         name: shapes.spec.name,
         summary: shapes.spec.summary,
@@ -118,5 +119,7 @@ pub(super) async fn operations(_call: Call) -> Result<Reply, Problem> {
         input: shapes.input.to_value(),
         output: shapes.output.to_value(),
     };
-    Reply::json(&Operations { items: crate::operations::shapes(&mut generator).into_iter().map(item).collect() })
+    Reply::json(&Operations {
+        items: crate::operations::shapes(&mut taken, &mut given).into_iter().map(item).collect(),
+    })
 }

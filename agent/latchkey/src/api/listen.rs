@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::http::{Method, Response};
 use axum::routing::{MethodFilter, MethodRouter};
@@ -36,6 +37,8 @@ const LONGEST_BODY: usize = 1 << 20;
 const MOST_THROWN_AWAY: usize = 16 << 20;
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 const PLACES_OF_COMMAND_LINE: Places = Places { in_all: 256, of_one: 256 };
+
+type Params = Result<RawPathParams, RawPathParamsRejection>;
 
 /// Serves the panel until the process ends.
 pub(crate) async fn panel(serve: Arc<Serve>, listener: TcpListener, door: watch::Receiver<Arc<PanelDoor>>) {
@@ -76,8 +79,10 @@ pub(crate) fn router(serve: &Arc<Serve>) -> Router {
     let limits: Arc<Limits> = Arc::default();
     for route in ROUTES {
         let (serve, limits) = (serve.clone(), limits.clone());
-        let answer = move |params: RawPathParams, peer: axum::Extension<Arc<Peer>>, request: Request| {
-            let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let answer = move |params: Params, peer: axum::Extension<Arc<Peer>>, request: Request| {
+            // A path that is no text names nothing.
+            let params = params.map(|params| params.iter().map(|(name, value)| (name.into(), value.into())).collect());
+            let params = params.unwrap_or_default();
             let (serve, limits) = (serve.clone(), limits.clone());
             async move {
                 let id = request::new_id();

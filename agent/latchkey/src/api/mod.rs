@@ -24,6 +24,7 @@ mod sessions;
 mod shares;
 mod state;
 mod status;
+mod statuses;
 
 #[cfg(test)]
 pub(crate) use openapi::document as openapi_document;

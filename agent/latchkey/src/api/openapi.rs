@@ -1,13 +1,21 @@
 //! The OpenAPI 3.1 document, written from the table of calls and the table of operations.
 
+use std::collections::BTreeSet;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::reply::Reply;
-use super::routes::{Needs, ROUTES, Route};
+use super::reply::{ProblemDocument, Reply};
+use super::routes::{JSON, Needs, ROUTES, Route};
+use super::statuses;
 use crate::operations;
 use crate::problem::Problem;
+
+/// The call that says for each instance why it made nothing there.
+const SEVERAL: &str = "/v1/shares";
+/// The media type of problems.
+const PROBLEM: &str = "application/problem+json";
 
 pub(super) async fn show(_call: Call) -> Result<Reply, Problem> {
     Reply::json(&document())
@@ -17,24 +25,30 @@ pub(super) async fn show(_call: Call) -> Result<Reply, Problem> {
 pub(crate) fn document() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
-    let mut generator = settings.into_generator();
-    let problem = generator.subschema_for::<Problem>().to_value();
+    // What may be left out differs: a field with a default in what is taken, an empty one in what is given.
+    let mut taken = settings.clone().for_deserialize().into_generator();
+    let mut given = settings.for_serialize().into_generator();
+    // Named by `problems`.
+    let _ = given.subschema_for::<ProblemDocument<'_>>();
     let mut paths: Map<String, Value> = Map::new();
     for route in ROUTES.iter().filter(|route| !route.path.ends_with("{operation}")) {
-        let input = route.input.map(|shape| shape(&mut generator).to_value());
-        let output = route.output.map(|shape| shape(&mut generator).to_value());
-        let entry = describe(route, route.path, route.summary, input, output, &problem);
+        let input = route.input.map(|shape| shape(&mut taken).to_value());
+        let output = route.output.map(|shape| shape(&mut given).to_value());
+        let entry = describe(route, route.path, route.summary, input, output);
         put(&mut paths, route.path, route.method, entry);
     }
     if let Some(route) = ROUTES.iter().find(|route| route.path.ends_with("{operation}")) {
-        for shapes in operations::shapes(&mut generator) {
+        for shapes in operations::shapes(&mut taken, &mut given) {
             let path = route.path.replace("{operation}", shapes.spec.name);
             let summary = format!("{} (privilege `{}`)", shapes.spec.summary, shapes.spec.privilege.id());
             let (input, output) = (shapes.input.to_value(), shapes.output.to_value());
-            let entry = describe(route, &path, &summary, Some(input), Some(output), &problem);
+            let entry = describe(route, &path, &summary, Some(input), Some(output));
             put(&mut paths, &path, route.method, entry);
         }
     }
+    // Of a shape that is both taken and given the first is kept: it leaves out more.
+    let mut schemas = given.take_definitions(true);
+    schemas.extend(taken.take_definitions(true));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -43,7 +57,7 @@ pub(crate) fn document() -> Value {
             "description": "Lend somebody the key to one WordPress site, not the house. Mutual TLS; every call but health, catalogues and metrics names its actor.",
         },
         "paths": paths,
-        "components": { "schemas": generator.take_definitions(true) },
+        "components": { "responses": problems(), "schemas": schemas },
     })
 }
 
@@ -54,14 +68,7 @@ fn put(paths: &mut Map<String, Value>, path: &str, method: &str, entry: Value) {
     }
 }
 
-fn describe(
-    route: &Route,
-    path: &str,
-    summary: &str,
-    input: Option<Value>,
-    output: Option<Value>,
-    problem: &Value,
-) -> Value {
+fn describe(route: &Route, path: &str, summary: &str, input: Option<Value>, output: Option<Value>) -> Value {
     let mut parameters: Vec<Value> = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
@@ -80,19 +87,13 @@ fn describe(
     if route.method == "POST" {
         parameters.push(header("Idempotency-Key", "A repeat with the same key gets the first reply.", false));
     }
-    let (kind, status) = match (route.path, route.method) {
-        ("/metrics", _) => ("text/plain", "200"),
-        (path, "POST") if path.ends_with("/shares") || path.ends_with("/links") => ("application/json", "201"),
-        _ => ("application/json", "200"),
-    };
-    let schema = output.unwrap_or_else(|| json!({}));
-    let done = json!({ "description": "Done.", "content": { kind: { "schema": schema } } });
-    let not_done =
-        json!({ "description": "Not done.", "content": { "application/problem+json": { "schema": problem } } });
-    let mut responses = Map::from_iter([(status.to_owned(), done.clone()), ("default".to_owned(), not_done)]);
-    if route.method == "PUT" {
-        responses.insert("201".to_owned(), done);
+    let statuses = statuses::of(route);
+    if statuses.contains(&412) {
+        parameters.push(header("If-Match", "The `ETag` of the reply that the caller knows, or `*`.", false));
     }
+    let schema = output.unwrap_or_else(|| json!({}));
+    let responses: Map<String, Value> =
+        statuses.into_iter().map(|status| (status.to_string(), response(route, status, &schema))).collect();
     let mut entry = Map::from_iter([
         ("summary".to_owned(), json!(summary)),
         ("operationId".to_owned(), json!(format!("{} {path}", route.method))),
@@ -108,6 +109,34 @@ fn describe(
         );
     }
     entry.into()
+}
+
+/// What comes with a status.
+fn response(route: &Route, status: u16, schema: &Value) -> Value {
+    let text = json!({ "type": "string" });
+    let of_kind = |kind: &str| json!({ "schema": if kind == JSON { schema } else { &text } });
+    if statuses::is_done(status) {
+        let content = route.kinds.iter().map(|kind| ((*kind).to_owned(), of_kind(kind))).collect::<Map<_, _>>();
+        return json!({ "description": statuses::text(status), "content": content });
+    }
+    if status == 409 && route.path == SEVERAL {
+        let content = json!({ JSON: of_kind(JSON), PROBLEM: { "schema": problem_reference() } });
+        return json!({ "description": statuses::text(status), "content": content });
+    }
+    json!({ "$ref": format!("#/components/responses/{status}") })
+}
+
+/// What comes with a status that says that a call was not carried out: the same for all calls.
+fn problems() -> Map<String, Value> {
+    let all: BTreeSet<u16> =
+        ROUTES.iter().flat_map(statuses::of).filter(|status| !statuses::is_done(*status)).collect();
+    let content = json!({ PROBLEM: { "schema": problem_reference() } });
+    let response = |status| json!({ "description": statuses::text(status), "content": content });
+    all.into_iter().map(|status| (status.to_string(), response(status))).collect()
+}
+
+fn problem_reference() -> Value {
+    json!({ "$ref": "#/components/schemas/ProblemDocument" })
 }
 
 fn header(name: &str, text: &str, required: bool) -> Value {

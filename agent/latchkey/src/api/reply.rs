@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use axum::http::{HeaderValue, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::problem::Problem;
@@ -73,11 +74,14 @@ impl Reply {
     }
 }
 
-#[derive(Serialize)]
-struct ProblemDocument<'a> {
+/// A problem as it is told (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ProblemDocument<'a> {
+    /// What its status is called.
     title: &'static str,
     #[serde(flatten)]
     problem: &'a Problem,
+    /// The request in the agent's log and audit.
     request_id: &'a str,
 }
 

@@ -21,6 +21,18 @@ use crate::shares::{InviteInput, PersonView, SharePatch, ShareView};
 use crate::state::restore::Restored;
 use crate::verification::Verified;
 
+/// The media type of most replies.
+pub(super) const JSON: &str = "application/json";
+
+/// Registered, or registered anew; something stands against it.
+const PUT: &[u16] = &[200, 201, 409];
+/// Something stands against it.
+const UNLESS_IN_CONFLICT: &[u16] = &[200, 409];
+/// A share is changed unless the caller knows an older one.
+const UNLESS_CHANGED: &[u16] = &[200, 409, 412];
+/// What comes of asking a site.
+const OF_A_SITE: &[u16] = &[200, 504, 507];
+
 /// What carries a call out.
 pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
 
@@ -45,6 +57,10 @@ pub(crate) struct Route {
     pub(crate) needs: Needs,
     pub(crate) handler: Handler,
     pub(crate) query: &'static [(&'static str, &'static str)],
+    /// Statuses beside those that follow from its kind, success first: `statuses`.
+    pub(crate) answers: &'static [u16],
+    /// The media types it comes in.
+    pub(crate) kinds: &'static [&'static str],
     pub(crate) input: Option<fn(&mut SchemaGenerator) -> Schema>,
     pub(crate) output: Option<fn(&mut SchemaGenerator) -> Schema>,
 }
@@ -58,7 +74,8 @@ const PAGE: &[(&str, &str)] =
 
 macro_rules! routes {
     ($($method:ident $path:literal $needs:ident $handler:path, $summary:literal
-        $(, query $query:expr)? $(, takes $input:ty)? $(, gives $output:ty)?;)+) => {
+        $(, query $query:expr)? $(, takes $input:ty)? $(, gives $output:ty)? $(, answers $answers:expr)?
+        $(, as $kinds:expr)?;)+) => {
         /// Every call of the API.
         pub(crate) static ROUTES: &[Route] = &[$(Route {
             method: stringify!($method),
@@ -67,12 +84,18 @@ macro_rules! routes {
             needs: Needs::$needs,
             handler: |call| Box::pin($handler(call)),
             query: routes!(@or_empty $($query)?),
+            answers: routes!(@or_done $($answers)?),
+            kinds: routes!(@or_json $($kinds)?),
             input: routes!(@shape $($input)?),
             output: routes!(@shape $($output)?),
         }),+];
     };
     (@or_empty) => { &[] };
     (@or_empty $query:expr) => { $query };
+    (@or_done) => { &[200] };
+    (@or_done $answers:expr) => { $answers };
+    (@or_json) => { &[JSON] };
+    (@or_json $kinds:expr) => { $kinds };
     (@shape) => { None };
     (@shape $type:ty) => { Some(shape::<$type>) };
 }
@@ -88,59 +111,60 @@ routes! {
 
     GET "/v1/hostings" Actor hostings::list, "List hostings", query PAGE, gives Page<HostingView>;
     GET "/v1/hostings/{hosting}" Actor hostings::show, "Show a hosting", gives HostingView;
-    PUT "/v1/hostings/{hosting}" Actor hostings::put, "Register a hosting, or change it", takes HostingInput, gives RegisteredHosting;
+    PUT "/v1/hostings/{hosting}" Actor hostings::put, "Register a hosting, or change it", takes HostingInput, gives RegisteredHosting, answers PUT;
     DELETE "/v1/hostings/{hosting}" Actor hostings::delete, "Forget a hosting", query &[
         ("unconfirmed", "`abandon` forgets it although the end of sessions on it is not confirmed; nobody can end them then.")],
-        gives hostings::Deleted;
+        gives hostings::Deleted, answers UNLESS_IN_CONFLICT;
     GET "/v1/instances" Actor instances::list, "List the actor's instances", query PAGE, gives Page<InstanceView>;
     GET "/v1/instances/{instance}" Actor instances::show, "Show an instance", gives InstanceView;
     PUT "/v1/instances/{instance}" Actor instances::put, "Register an instance, or change it",
-        takes InstanceInput, gives RegisteredInstance;
-    DELETE "/v1/instances/{instance}" Actor instances::delete, "Forget an instance; its shares end", gives hostings::Deleted;
+        takes InstanceInput, gives RegisteredInstance, answers PUT;
+    DELETE "/v1/instances/{instance}" Actor instances::delete, "Forget an instance; its shares end", gives hostings::Deleted, answers UNLESS_IN_CONFLICT;
 
     GET "/v1/people" Actor people::list, "Suggest people", query &[
         ("query", "A part of the address or name."), ("limit", "How many at most."), ("cursor", "`next` of the page before.")],
         gives Page<PersonView>;
-    PATCH "/v1/people/{person}" Actor people::update, "Change a person's address or name", takes PersonPatch, gives PersonView;
+    PATCH "/v1/people/{person}" Actor people::update, "Change a person's address or name", takes PersonPatch, gives PersonView, answers UNLESS_IN_CONFLICT;
     DELETE "/v1/people/{person}/shares" Actor people::end_shares, "End all shares and sign-ins of a person",
         gives people::EndedPerson;
 
     GET "/v1/instances/{instance}/shares" Actor shares::list, "List the people with access", query &[
         ("all", "`true` lists those that have ended, too."), ("limit", "How many at most."), ("cursor", "`next` of the page before.")],
         gives ShareItems;
-    POST "/v1/instances/{instance}/shares" Actor shares::invite, "Invite a person", takes InviteInput, gives ShareView;
+    POST "/v1/instances/{instance}/shares" Actor shares::invite, "Invite a person", takes InviteInput, gives ShareView, answers &[201];
     GET "/v1/instances/{instance}/shares/{share}" Actor shares::show, "Show a share", gives ShareView;
-    PATCH "/v1/instances/{instance}/shares/{share}" Actor shares::update, "Change a share", takes SharePatch, gives ChangedShare;
+    PATCH "/v1/instances/{instance}/shares/{share}" Actor shares::update, "Change a share", takes SharePatch, gives ChangedShare, answers UNLESS_CHANGED;
     DELETE "/v1/instances/{instance}/shares/{share}" Actor shares::revoke, "End a share, or leave it", query &[
         ("everywhere", "`true` ends the person's other shares, too, those that the actor may end."),
         ("adopt", "Ids of shares below it that shall rest on the actor instead of ending, with commas between.")],
-        gives ChangedShare;
-    POST "/v1/instances/{instance}/shares/{share}/resend" Actor shares::resend, "Send an invitation again", gives ShareView;
-    POST "/v1/instances/{instance}/shares/{share}/suspend" Actor shares::suspend, "Suspend a share", gives ChangedShare;
+        gives ChangedShare, answers UNLESS_CHANGED;
+    POST "/v1/instances/{instance}/shares/{share}/resend" Actor shares::resend, "Send an invitation again", gives ShareView, answers UNLESS_CHANGED;
+    POST "/v1/instances/{instance}/shares/{share}/suspend" Actor shares::suspend, "Suspend a share", gives ChangedShare, answers UNLESS_CHANGED;
     POST "/v1/instances/{instance}/shares/{share}/reinstate" Actor shares::reinstate, "Reinstate a suspended share",
-        gives ShareView;
+        gives ShareView, answers UNLESS_CHANGED;
     POST "/v1/instances/{instance}/shares/{share}/accept" Actor shares::accept, "Accept a share, as the one invited",
-        gives ShareView;
+        gives ShareView, answers UNLESS_CHANGED;
     POST "/v1/shares" Actor shares::invite_to_several, "Invite a person to several instances",
-        takes shares::SeveralInput, gives shares::Several;
+        takes shares::SeveralInput, gives shares::Several, answers &[201, 404];
 
     POST "/v1/instances/{instance}/explain" Actor explain::explain, "Explain what a person may do, and by which rule",
         takes explain::ExplainInput, gives explain::ExplainOutput;
-    POST "/v1/instances/{instance}/operations/{operation}" Actor operations::run, "Run an operation";
+    POST "/v1/instances/{instance}/operations/{operation}" Actor operations::run, "Run an operation", answers OF_A_SITE;
 
     GET "/v1/sessions" Actor sessions::list, "List live channels: the actor's own, or all for the panel", query PAGE,
         gives Page<sessions::SessionView>;
     DELETE "/v1/sessions/{session}" Actor sessions::end, "Close a channel", gives sessions::EndedSession;
     POST "/v1/gateway/links" Actor gateway_links::create, "Make a one-time link that signs a person in to the gateway",
-        takes gateway_links::LinkInput, gives gateway_links::LinkOutput;
+        takes gateway_links::LinkInput, gives gateway_links::LinkOutput, answers &[201, 404];
 
     GET "/v1/audit" Actor audit::list, "Read the audit: a page of JSON, lines of JSON with hashes, or an event stream", query &[
         ("after", "Rows with a greater number only."), ("instance", "Rows about this instance only."),
-        ("limit", "How many at most; 1 to 1000, 100 if not given.")], gives audit::AuditPage;
+        ("limit", "How many at most; 1 to 1000, 100 if not given.")], gives audit::AuditPage,
+        as &[JSON, audit::EVENTS, audit::LINES[0]];
     GET "/v1/audit/verify" Actor audit::verify, "Walk the audit's whole chain, and compare it with the heads that the broker recorded", gives Verified;
     POST "/v1/state/backup" Operator state::back_up, "Copy the state into the state directory; on the node only",
         gives state::BackedUp;
     POST "/v1/state/restore" Operator state::restore, "Go back to the backup that lies in the state directory; on the node only",
         takes state::RestoreInput, gives Restored;
-    GET "/metrics" Metrics metrics::show, "Metrics in Prometheus' text format";
+    GET "/metrics" Metrics metrics::show, "Metrics in Prometheus' text format", as &["text/plain"];
 }

@@ -79,12 +79,12 @@ macro_rules! dispatch {
             }
         }
 
-        /// The shapes of every operation.
-        pub(crate) fn shapes(generator: &mut SchemaGenerator) -> Vec<Shapes> {
+        /// The shapes of every operation: what is taken, and what is given.
+        pub(crate) fn shapes(taken: &mut SchemaGenerator, given: &mut SchemaGenerator) -> Vec<Shapes> {
             vec![$(Shapes {
                 spec: rows::$name::SPEC,
-                input: generator.subschema_for::<<rows::$name as Run>::Input>(),
-                output: generator.subschema_for::<<rows::$name as Run>::Output>(),
+                input: taken.subschema_for::<<rows::$name as Run>::Input>(),
+                output: given.subschema_for::<<rows::$name as Run>::Output>(),
             }),+]
         }
     };
