@@ -1,7 +1,7 @@
 //! A restore never grants what was not: what ended since the backup stays ended, what nobody knows is suspended.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use latchkey_access::{Privilege, PrivilegeSet, Share, ShareId, ShareState, Terms};
 
@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     #[track_caller]
-    fn restore(&self, file: &PathBuf, unknown: Unknown) -> (Counts, Taken, bool) {
+    fn restore(&self, file: &Path, unknown: Unknown) -> (Counts, Taken, bool) {
         let (restored, dead) = self.state.restore(&Caller::agent(), backup::open(file).unwrap(), unknown);
         let restored = restored.unwrap();
         assert_eq!(crate::store::audit::verify(&self.state.store.reader()).unwrap().2.map(|fault| fault.what), None);
