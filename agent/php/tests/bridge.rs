@@ -307,6 +307,35 @@ fn ending_sessions_takes_marked_and_later_unmarked_ones_and_leaves_the_others() 
     assert_eq!(count(), "|2");
 }
 
+/// Stands for a site that writes each session back once or twice after it was ended.
+const STUBBORN: &str = r#"<?php
+namespace Latchkey\Accounts {
+    function sessions(int $id): array
+    {
+        static $rounds = [['v' => 1, 'w' => 1], ['v' => 1], ['w' => 1]];
+        return array_map(fn() => ['latchkey' => 'm'], array_shift($rounds) ?? []);
+    }
+    function end_session(int $id, string $verifier): void {}
+    function alone_with_sessions(int $id, int $seconds, callable $end): int { return $end(); }
+    function administrators(): array { return []; }
+}
+namespace {
+    function get_userdata(int $id) { return false; }
+    $verbs = require $argv[1];
+    echo $verbs['end']['run'](['marks' => ['m'], 'users' => [['id' => 2, 'login' => 'editor']]])['ended'];
+}
+"#;
+
+#[test]
+fn a_session_that_comes_back_between_two_sweeps_is_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("stubborn.php");
+    std::fs::write(&script, STUBBORN).unwrap();
+    let actions = concat!(env!("CARGO_MANIFEST_DIR"), "/bridge/actions/sessions.php");
+    let ran = std::process::Command::new("/usr/bin/php8.2").arg(&script).arg(actions).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "2", "{ran:?}");
+}
+
 #[test]
 fn a_warm_call_takes_a_fraction_of_a_second() {
     let site = Site::shared();

@@ -24,21 +24,22 @@ $is_ended = static function (string $verifier, array $session, array $marks, arr
 };
 
 $end_sessions_of = static function (int $id, array $marks, array $entry, bool $same_user) use ($is_ended): int {
-    $ended = 0;
+    $ended = [];
     for ($sweep = 0; $sweep < SESSION_SWEEPS; $sweep++) {
-        $found = 0;
+        $found = false;
         foreach (Accounts\sessions($id) as $verifier => $session) {
             if ($is_ended((string) $verifier, $session, $marks, $entry, $same_user)) {
                 Accounts\end_session($id, (string) $verifier);
-                $found++;
+                // By its verifier: one that came back is no second one.
+                $ended[(string) $verifier] = true;
+                $found = true;
             }
         }
-        if ($found === 0) {
+        if (!$found) {
             break;
         }
-        $ended += $found;
     }
-    return $ended;
+    return count($ended);
 };
 
 return [
