@@ -30,7 +30,7 @@ pub struct PhpStart<'a> {
     pub worker: &'a Path,
     /// The script that PHP runs.
     pub bridge: &'a Path,
-    /// Root's directory for compiled scripts.
+    /// Root's directory for compiled scripts; absent: none are used.
     pub cache_root: Option<&'a Path>,
     /// What PHP may reach besides.
     pub more: &'a PhpPaths,

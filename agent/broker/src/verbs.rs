@@ -136,7 +136,7 @@ impl Broker {
         admission::readmit(&hosting, &self.config, &accounts)?;
         let slot = match call.urgency {
             Urgency::EndsAccess => self.php_calls.take(&hosting.hosting),
-            Urgency::Ordinary => self.php_calls.take_leaving_some(&hosting.hosting),
+            Urgency::Ordinary | Urgency::Examines => self.php_calls.take_leaving_some(&hosting.hosting),
         };
         let _slot = slot.map_err(|full| match full {
             Full::Total => Refusal::busy("as many PHP calls as the broker allows are running"),
@@ -145,7 +145,11 @@ impl Broker {
         let start = PhpStart {
             worker: &self.config.php_worker,
             bridge: &self.config.bridge,
-            cache_root: self.config.php_cache.as_deref(),
+            cache_root: match call.urgency {
+                Urgency::Ordinary => self.config.php_cache.as_deref(),
+                // The site's code writes there as well, and may have left a bridge of its own.
+                Urgency::Examines | Urgency::EndsAccess => None,
+            },
             more: &self.config.php_paths,
             hosting: &hosting,
             docroot,

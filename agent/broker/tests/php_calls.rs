@@ -188,3 +188,30 @@ fn compiled_scripts_are_kept_only_where_the_configuration_says() {
     assert_eq!(node.start_php(5000, "").end().0, PhpEnd::Exited { code: 0 });
     assert!(cache.path().join("c").join(node.user.uid.to_string()).is_dir());
 }
+
+#[test]
+fn a_compiled_bridge_that_the_site_put_in_place_of_ours_is_not_believed_where_it_matters() {
+    let cache = tempfile::Builder::new().prefix("lk").tempdir_in("/dev/shm").unwrap();
+    let node = Node::start_with(&format!("php_cache = \"{}/c\"", cache.path().display()));
+    node.register();
+    let bridge = node.path("bridge.php");
+    // The moment is part of what PHP compares; younger files it does not keep at all.
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let write = |said: &str| {
+        fs::write(&bridge, format!("<?php fwrite(fopen('php://fd/3', 'w'), '{said}');")).unwrap();
+        fs::File::options().write(true).open(&bridge).unwrap().set_modified(old).unwrap();
+    };
+    let said = |urgency| {
+        let call = PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 5000, urgency };
+        let (end, reply, log) = node.start_call(call, "").end();
+        assert_eq!(end, PhpEnd::Exited { code: 0 }, "{log}");
+        reply
+    };
+    write("nothing was left");
+    assert_eq!(said(Urgency::Ordinary), "nothing was left");
+    write("an administrator");
+    // The trap works: what was compiled before is what runs.
+    assert_eq!(said(Urgency::Ordinary), "nothing was left");
+    assert_eq!(said(Urgency::Examines), "an administrator");
+    assert_eq!(said(Urgency::EndsAccess), "an administrator");
+}

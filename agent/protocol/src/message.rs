@@ -113,13 +113,16 @@ pub struct PhpCall {
     pub urgency: Urgency,
 }
 
-/// What a PHP call is for, which decides how many there may be.
+/// What a PHP call is for, which decides how many there may be, and whether compiled scripts that the hosting's own
+/// code could have put in place of the bridge are used: those save time, and are not believed where it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
-    /// Anything but the other.
+    /// Anything but the others.
     Ordinary,
-    /// It ends somebody's access. A part of the slots is kept for such calls.
+    /// It looks for what somebody left on the hosting. Runs without compiled scripts.
+    Examines,
+    /// It ends somebody's access. A part of the slots is kept for such calls. Runs without compiled scripts.
     EndsAccess,
 }
 

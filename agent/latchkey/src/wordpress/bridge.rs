@@ -194,6 +194,18 @@ impl Bridge {
         self.run(site, &encode(site, action, args, plugins)?, Urgency::Ordinary, deadline).await
     }
 
+    /// Runs an action that looks for what somebody left, past whatever the site's code could have put in its place.
+    pub(crate) async fn examine<A: Serialize + Sync, R: DeserializeOwned>(
+        &self,
+        site: &Site,
+        action: &str,
+        args: &A,
+        deadline: Duration,
+    ) -> Result<R, BridgeError> {
+        let _room = self.enter(&site.hosting).await?;
+        self.run(site, &encode(site, action, args, Plugins::Skipped)?, Urgency::Examines, deadline).await
+    }
+
     /// Runs an action that ends access: without plugins, and with room of its own.
     pub(crate) async fn end<A: Serialize + Sync, R: DeserializeOwned>(
         &self,
@@ -328,6 +340,6 @@ fn no_answer(end: String, outcome: &Outcome) -> BridgeError {
 }
 
 /// Text of a site for a log or a reply: no control characters, not too long.
-pub(super) fn shortened(text: &str, most: usize) -> String {
+pub(crate) fn shortened(text: &str, most: usize) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(most).collect()
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
-use super::bridge::Plugins;
 use crate::clock::later;
 use crate::problem::chain;
 use crate::serve::Serve;
@@ -97,7 +96,7 @@ struct BeforeReply {
 }
 
 async fn before(serve: &Arc<Serve>, site: &Site) -> Before {
-    let asked = serve.bridge.attempt(site, "residue.before", &NoArgs {}, Plugins::Skipped, PATIENCE);
+    let asked = serve.bridge.examine(site, "residue.before", &NoArgs {}, PATIENCE);
     let (keys, crontab) = tokio::join!(asked, crontab(serve, &site.hosting));
     let keys = match keys {
         Ok(BeforeReply { keys }) => keys.into_iter().filter(|(_, lines)| is_usable(lines.as_deref())).collect(),

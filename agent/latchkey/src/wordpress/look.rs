@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::bridge::{BridgeError, Plugins};
+use super::bridge::BridgeError;
 use super::first_use::crontab;
 use super::left_behind::{self, Left};
 use crate::broker::BrokerError;
@@ -189,5 +189,5 @@ async fn ask(serve: &Serve, site: &Site, first: &FirstUse) -> Result<Left, Bridg
         keys: known.collect(),
         folders: &first.before.folders,
     };
-    serve.bridge.attempt(site, "residue.left", &args, Plugins::Skipped, DEADLINE).await
+    serve.bridge.examine(site, "residue.left", &args, DEADLINE).await
 }
