@@ -39,11 +39,25 @@ fn a_node_that_is_well_has_no_failure(node: &Node) {
         printed.code < 2 && rows(&printed).iter().all(|row| row["state"] != "failure")
     });
     let printed = latchkey(node, &["doctor", "--json"]);
-    for check in
-        ["config", "state_dir", "database", "serve", "broker", "versions", "certificates", "audit", "php", "redeemer"]
-    {
+    for check in [
+        "config",
+        "state_dir",
+        "size",
+        "database",
+        "serve",
+        "broker",
+        "versions",
+        "certificates",
+        "audit",
+        "php",
+        "redeemer",
+    ] {
         is(&printed, check, "well");
     }
+    // Truly for the hostings of this node, of which there are some.
+    let starts = rows(&printed).into_iter().find(|row| row["check"] == "php_starts").unwrap();
+    let what = starts["what"].as_str().unwrap();
+    assert!(starts["state"] == "well" && what != "for 0 of 0 hostings", "{starts}");
     let in_words = latchkey(node, &["doctor", "database", "serve"]);
     assert_eq!(in_words.done().lines().last(), Some("All is well."), "{}", in_words.text);
     assert_eq!(in_words.text.lines().count(), 3, "{}", in_words.text);
@@ -60,6 +74,7 @@ fn it_looks_at_the_rest_when_serve_or_the_broker_is_down(node: &Node) {
         assert_eq!(printed.code, 2, "{}", printed.text);
         is(&printed, check, "failure");
         is(&printed, "versions", "warning");
+        is(&printed, "php_starts", if check == "broker" { "warning" } else { "well" });
         others.iter().for_each(|other| is(&printed, other, "well"));
         drop(again);
         eventually("the part that was down", || latchkey(node, &["doctor", check]).code == 0);

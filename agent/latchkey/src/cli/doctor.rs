@@ -5,9 +5,13 @@
 mod agent;
 mod certificates;
 mod files;
+mod hostings;
 mod kernel;
+mod php;
 mod records;
+mod size;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +29,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::problem::chain;
+use crate::verification::Verified;
 
 /// An agent that does not answer within this time does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,6 +55,7 @@ const CHECKS: &[Check] = &[
     Check { id: "config", proves: "both configurations are valid and only root can change them", run: files::config },
     Check { id: "state_dir", proves: "the state belongs to the agent alone and can be written", run: files::state_dir },
     Check { id: "disk", proves: "there is room for the state to grow", run: files::disk },
+    Check { id: "size", proves: "the state does not grow without end", run: size::of_state },
     Check { id: "database", proves: "the state's database is whole", run: records::database },
     Check { id: "serve", proves: "the agent answers", run: agent::serve },
     Check { id: "broker", proves: "the broker answers", run: agent::broker },
@@ -61,8 +67,13 @@ const CHECKS: &[Check] = &[
     Check { id: "audit_heads", proves: "the audit's heads reach the broker", run: records::audit_heads },
     Check { id: "unconfirmed", proves: "everything that had to end has ended", run: records::unconfirmed },
     Check { id: "mail", proves: "letters are sent", run: records::mail },
-    Check { id: "php", proves: "the PHP programs of the sites run", run: files::php },
-    Check { id: "hostings", proves: "system users and homes are as they were registered", run: files::hostings },
+    Check { id: "php", proves: "the PHP programs of the sites are there, and root's", run: php::programs },
+    Check {
+        id: "hostings",
+        proves: "system users and homes are as they were registered",
+        run: hostings::accounts_and_homes,
+    },
+    Check { id: "php_starts", proves: "PHP starts, confined, as the hostings' system users", run: php::starts },
     Check { id: "redeemer", proves: "every site can reach the redeemer's socket", run: files::redeemer },
     Check { id: "limits", proves: "nobody is turned away for want of room", run: agent::limits },
 ];
@@ -133,6 +144,8 @@ struct Patient {
     broker: Result<BrokerSettings, String>,
     client: Result<Client, CallError>,
     now: Timestamp,
+    /// The audit is verified once, for all checks that ask.
+    verified: OnceCell<Result<Verified, Finding>>,
 }
 
 impl Patient {
@@ -144,6 +157,7 @@ impl Patient {
             client: connection.client().map(|client| client.with_deadline(PATIENCE)),
             now: Clock::default().now(),
             path,
+            verified: OnceCell::new(),
         }
     }
 

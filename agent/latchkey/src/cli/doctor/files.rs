@@ -1,10 +1,8 @@
-//! Checks of files, directories, sockets and accounts of the node.
+//! Checks of files, directories and sockets of the agent itself.
 
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-
-use serde::Deserialize;
 
 use super::{Finding, Patient, failure, warning, well};
 use crate::cli::settings::BrokerSettings;
@@ -106,93 +104,14 @@ fn judge_room(path: &Path, free_bytes: u64, free_files: u64, files: u64) -> Find
     }
 }
 
-pub(super) fn php(patient: &Patient) -> Finding {
-    let settings = match patient.broker_settings() {
-        Ok(settings) => settings,
-        Err(not_looked) => return not_looked.into(),
-    };
-    Finding::worst_of(settings.php_binaries.iter().map(|path| look_at_program(path)))
-}
-
-fn look_at_program(path: &Path) -> Finding {
-    let name = path.display();
-    let to_do = "install it, or take it out of php_binaries in broker.toml";
-    match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() || found.mode() & 0o111 == 0 => failure(format!("{name} cannot be run"), to_do),
-        Ok(found) if found.uid() != 0 || found.mode() & 0o022 != 0 => {
-            failure(format!("{name} can be changed by others than root"), "install it again")
-        }
-        Ok(_) => well(name.to_string()),
-        Err(error) => failure(format!("{name}: {error}"), to_do),
-    }
-}
-
-/// What is of interest in the broker's registry.
-#[derive(Deserialize)]
-struct Registry {
-    hostings: Vec<Registered>,
-}
-
-#[derive(Deserialize)]
-struct Registered {
-    hosting: String,
-    system_user: String,
-    uid: u32,
-    gid: u32,
-    home: String,
-}
-
-pub(super) fn hostings(patient: &Patient) -> Finding {
-    let path = match patient.broker_settings() {
-        Ok(settings) => settings.state_dir.join("registry.json"),
-        Err(not_looked) => return not_looked.into(),
-    };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return well("none is registered"),
-        Err(error) => return failure(format!("{}: {error}", path.display()), "run this as root"),
-    };
-    let Ok(registry) = serde_json::from_str::<Registry>(&text) else {
-        return failure(
-            format!("{} is damaged", path.display()),
-            "restore it from a backup, or register the hostings again",
-        );
-    };
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let findings: Vec<_> = registry.hostings.iter().map(|hosting| look_at_hosting(hosting, &accounts)).collect();
-    match Finding::worst_of(findings) {
-        Finding::Well(_) => well(format!("{} registered", registry.hostings.len())),
-        worse => worse,
-    }
-}
-
-fn look_at_hosting(hosting: &Registered, accounts: &str) -> Finding {
-    let Registered { hosting: id, system_user, uid, gid, home } = hosting;
-    let to_do = "register the hosting again, or delete it in the panel";
-    let account = format!("{system_user}:");
-    let ids = accounts.lines().find_map(|line| {
-        let mut fields = line.strip_prefix(&account)?.split(':').skip(1);
-        Some((fields.next()?.parse::<u32>().ok()?, fields.next()?.parse::<u32>().ok()?))
-    });
-    match ids {
-        None => return failure(format!("the system user {system_user} of {id} is gone"), to_do),
-        Some(now) if now != (*uid, *gid) => {
-            return failure(format!("the system user {system_user} of {id} has other ids than registered"), to_do);
-        }
-        Some(_) => {}
-    }
-    match std::fs::symlink_metadata(home) {
-        Ok(found) if found.is_dir() && found.uid() == *uid => well(id.clone()),
-        Ok(_) => failure(format!("the home {home} of {id} is no directory of {system_user}"), to_do),
-        Err(error) => failure(format!("the home {home} of {id}: {error}"), to_do),
-    }
-}
-
 pub(super) fn redeemer(patient: &Patient) -> Finding {
-    let path = match patient.config() {
-        Ok(config) => &config.redeemer.socket,
-        Err(not_looked) => return not_looked.into(),
-    };
+    match patient.config() {
+        Ok(config) => look_at_socket(&config.redeemer.socket),
+        Err(not_looked) => not_looked.into(),
+    }
+}
+
+fn look_at_socket(path: &Path) -> Finding {
     let name = path.display();
     let directory = path.parent().and_then(|directory| std::fs::metadata(directory).ok());
     match std::fs::metadata(path) {
@@ -236,19 +155,6 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_gone_or_cannot_be_run_fails() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("php");
-        assert!(is_failure(&look_at_program(&path)));
-        fs::write(&path, "").unwrap();
-        for (mode, fails) in [(0o755, false), (0o644, true), (0o777, true)] {
-            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(is_failure(&look_at_program(&path)), fails, "{mode:o}");
-        }
-        assert!(is_failure(&look_at_program(dir.path())));
-    }
-
-    #[test]
     fn a_state_that_is_open_read_only_or_somebody_elses_fails() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("latchkey.db");
@@ -275,21 +181,19 @@ mod tests {
     }
 
     #[test]
-    fn an_account_or_home_that_changed_since_its_registration_fails() {
+    fn a_redeemers_socket_that_is_gone_none_or_out_of_reach_fails() {
         let dir = tempfile::tempdir().unwrap();
-        let uid = fs::metadata(dir.path()).unwrap().uid();
-        let home = dir.path().to_str().unwrap().to_owned();
-        let hosting = |uid, home: &str| Registered {
-            hosting: "h".into(),
-            system_user: "alice".into(),
-            uid,
-            gid: 7,
-            home: home.into(),
-        };
-        let accounts = format!("root:x:0:0::/root:\nalicea:x:1:1::/:\nalice:x:{uid}:7::{home}:/bin/sh\n");
-        assert_eq!(look_at_hosting(&hosting(uid, &home), &accounts), well("h"));
-        assert!(is_failure(&look_at_hosting(&hosting(uid, &home), "alicea:x:1:1::/:\n")));
-        assert!(is_failure(&look_at_hosting(&hosting(uid + 1, &home), &accounts)));
-        assert!(is_failure(&look_at_hosting(&hosting(uid, &format!("{home}/gone")), &accounts)));
+        let path = dir.path().join("redeemer.sock");
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
+        assert!(is_failure(&look_at_socket(&path)));
+        fs::write(&path, "").unwrap();
+        assert!(is_failure(&look_at_socket(&path)));
+        fs::remove_file(&path).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        for (of_socket, of_directory, fails) in [(0o666, 0o711, false), (0o660, 0o711, true), (0o666, 0o710, true)] {
+            fs::set_permissions(&path, Permissions::from_mode(of_socket)).unwrap();
+            fs::set_permissions(dir.path(), Permissions::from_mode(of_directory)).unwrap();
+            assert_eq!(is_failure(&look_at_socket(&path)), fails, "{of_socket:o} in {of_directory:o}");
+        }
     }
 }

@@ -26,13 +26,13 @@ fn on_database(patient: &Patient, check: impl FnOnce(&Connection) -> Result<Find
 }
 
 pub(super) fn database(patient: &Patient) -> Finding {
-    on_database(patient, |connection| {
-        Ok(match store::damage(connection)? {
-            None => well("whole"),
-            Some(damage) => {
-                failure(format!("the database is damaged: {damage}"), "stop the agent and restore a backup")
-            }
-        })
+    on_database(patient, judge_database)
+}
+
+fn judge_database(connection: &Connection) -> Result<Finding, StoreError> {
+    Ok(match store::damage(connection)? {
+        None => well("whole"),
+        Some(damage) => failure(format!("the database is damaged: {damage}"), "stop the agent and restore a backup"),
     })
 }
 
@@ -50,6 +50,10 @@ fn judge_clock(newest: Option<Timestamp>, now: Timestamp) -> Finding {
     }
 }
 
+fn verified(patient: &Patient) -> Result<&Verified, Finding> {
+    patient.verified.get_or_init(|| verify(patient)).as_ref().map_err(Finding::clone)
+}
+
 fn verify(patient: &Patient) -> Result<Verified, Finding> {
     let settings = patient.broker_settings().map_err(Finding::from)?;
     let config = patient.config().map_err(Finding::from)?;
@@ -59,21 +63,24 @@ fn verify(patient: &Patient) -> Result<Verified, Finding> {
 }
 
 pub(super) fn audit(patient: &Patient) -> Finding {
-    match verify(patient) {
-        Ok(Verified { fault: Some(fault), .. }) => failure(
+    verified(patient).map_or_else(|finding| finding, judge_audit)
+}
+
+fn judge_audit(found: &Verified) -> Finding {
+    match &found.fault {
+        Some(fault) => failure(
             format!("broken at row {}: {}", fault.seq, fault.what),
             "take it for an attack until you know better: keep the files, and compare with journalctl -t latchkey-broker",
         ),
-        Ok(found) if !found.set_back.is_empty() => {
+        None if !found.set_back.is_empty() => {
             well(format!("{} rows; set back by root {} times: latchkey audit verify", found.rows, found.set_back.len()))
         }
-        Ok(found) => well(format!("{} rows", found.rows)),
-        Err(finding) => finding,
+        None => well(format!("{} rows", found.rows)),
     }
 }
 
 pub(super) fn audit_heads(patient: &Patient) -> Finding {
-    let found = match verify(patient) {
+    let found = match verified(patient) {
         Ok(found) => found,
         Err(finding) => return finding,
     };
@@ -94,17 +101,19 @@ fn judge_heads(unrecorded: u64, newest: Option<Timestamp>, now: Timestamp) -> Fi
 }
 
 pub(super) fn unconfirmed(patient: &Patient) -> Finding {
-    on_database(patient, |connection| {
-        let kept = wordpress_sessions::load(connection)?;
-        let looks = kept.iter().filter(|kept| kept.look.is_some()).count();
-        let ending = kept.iter().filter(|kept| kept.must_end && kept.look.is_none()).count();
-        Ok(match ending {
-            0 => well(format!("nothing waits to be ended; {looks} sessions are looked at again")),
-            count => warning(
-                format!("{count} WordPress sessions must end and are not confirmed to have ended"),
-                "the agent tries again by itself; latchkey share show names them; see whether the site's database answers",
-            ),
-        })
+    on_database(patient, judge_unconfirmed)
+}
+
+fn judge_unconfirmed(connection: &Connection) -> Result<Finding, StoreError> {
+    let kept = wordpress_sessions::load(connection)?;
+    let looks = kept.iter().filter(|kept| kept.look.is_some()).count();
+    let ending = kept.iter().filter(|kept| kept.must_end && kept.look.is_none()).count();
+    Ok(match ending {
+        0 => well(format!("nothing waits to be ended; {looks} sessions are looked at again")),
+        count => warning(
+            format!("{count} WordPress sessions must end and are not confirmed to have ended"),
+            "the agent tries again by itself; latchkey share show names them; see whether the site's database answers",
+        ),
     })
 }
 
@@ -128,10 +137,72 @@ fn judge_mail(queued: u64, attempts: u32, given_up: u64) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use crate::cli::client::Client;
+    use crate::store::wordpress_sessions::{Look, Seen, Site, WordpressSession};
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_database_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(store::Store::open(dir.path()).unwrap());
+        let judge = || judge_database(&store::open_to_read(dir.path()).unwrap());
+        assert_eq!(judge().unwrap(), well("whole"));
+        // The second page, which is some table's.
+        let file = std::fs::File::options().write(true).open(dir.path().join("latchkey.db")).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 512], 4096).unwrap();
+        assert!(matches!(judge(), Ok(Finding::Failure { .. }) | Err(_)));
+    }
+
+    #[test]
+    fn a_session_that_must_end_and_is_not_confirmed_is_told_until_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store::Store::open(dir.path()).unwrap();
+        let session = WordpressSession {
+            mark: "m".into(),
+            instance: "live".parse().unwrap(),
+            site: Site { hosting: "h".into(), docroot: String::new(), url: "https://a.example".into() },
+            share: None,
+            actor: latchkey_access::Actor::Panel,
+            user: latchkey_access::WpUser { id: 2, login: "editor".into() },
+            opened_at: at(0),
+            expires_at: at(100),
+        };
+        let is_well = || matches!(judge_unconfirmed(&store.reader()).unwrap(), Finding::Well(_));
+        wordpress_sessions::save(&store.writer(), &session).unwrap();
+        assert!(is_well());
+        wordpress_sessions::mark_ending(&store.writer(), "m").unwrap();
+        assert!(!is_well());
+        let look = Look { at: at(2), seen: Seen { quiet: 0, returns: 0, before: None } };
+        wordpress_sessions::watch(&store.writer(), "m", &look).unwrap();
+        assert!(is_well());
+    }
+
+    #[test]
+    fn the_audit_is_verified_once_for_all_checks() {
+        let verified = Verified {
+            rows: 1,
+            head: None,
+            ok: true,
+            fault: None,
+            recorded: None,
+            unrecorded_rows: 0,
+            set_back: Vec::new(),
+        };
+        // Without a configuration nothing can be verified now, so this is what was found before.
+        let patient = Patient {
+            path: "/none".into(),
+            config: Err("none".into()),
+            broker: Err("none".into()),
+            client: Client::new("/none".into(), hyper::header::HeaderValue::from_static("panel")),
+            now: at(0),
+            verified: Ok(verified).into(),
+        };
+        assert_eq!(audit(&patient), well("1 rows"));
     }
 
     #[test]
