@@ -23,6 +23,7 @@ crate::trials! { beside_others:
     a_forged_answer_lies_about_its_own_site_only,
     a_site_that_answers_a_hundred_megabytes_does_not_fill_the_agent,
     sites_that_hang_delay_nobody_else_and_are_answered_for_in_time,
+    a_site_that_spins_is_stopped_and_delays_nobody_else,
     a_replaced_wordpress_starts_nothing_is_told_as_such_and_loses_no_end,
 }
 
@@ -221,6 +222,39 @@ fn sites_that_hang_delay_nobody_else_and_are_answered_for_in_time(node: &Node) {
     nothing_runs(node, &sleeper, "sleeps");
     nothing_runs(node, &stuck, "sleeps");
     fs::write(stuck.docroot.join("wp-load.php"), load).unwrap();
+}
+
+fn a_site_that_spins_is_stopped_and_delays_nobody_else(node: &Node) {
+    let site = node.instance("spinner").unwrap();
+    let guest = share(node, "spinner", &person("guest"), &pinned_editor());
+    // It goes on where PHP itself would stop it.
+    let spins = "set_time_limit(0); register_shutdown_function(function () { while (true); }); while (true);";
+    let misdeed = Misdeed::in_site(&site, spins);
+    let is_answered = AtomicUsize::new(0);
+    let mut browser = thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            let stopwatch = Stopwatch::start();
+            let answer = Api::panel(node).operate("spinner", "site_name.show", &json!({}));
+            is_answered.store(1, Ordering::SeqCst);
+            (answer, stopwatch.elapsed())
+        });
+        eventually("the call that spins", || !processes(node, &site).is_empty());
+        assert_eq!(Api::panel(node).operate("live", "site_name.show", &json!({})).status, 200);
+        // The way in of the very site that spins.
+        let browser = wp_admin::log_in(node, &guest.email, &site, None);
+        assert_eq!(is_answered.load(Ordering::SeqCst), 0, "who waits for nobody came after who spins");
+        let (answer, took) = call.join().unwrap();
+        assert_eq!(answer.done(), json!({ "name": "Site spinner" }));
+        assert!(took < Duration::from_secs(60), "{took:?}");
+        browser
+    });
+    nothing_runs(node, &site, "spins");
+    drop(misdeed);
+    wp_admin::is_in_as(&mut browser, "editor");
+    let misdeed = Misdeed::in_site(&site, spins);
+    has_ended_one(&guest.revoke());
+    drop(misdeed);
+    wp_admin::is_out(&mut browser);
 }
 
 /// Whether visitors see WordPress. Pools look at a file every two seconds only.

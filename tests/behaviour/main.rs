@@ -18,6 +18,7 @@ mod cli;
 mod crash;
 mod delegation;
 mod doctor;
+mod full;
 mod gateway;
 mod hostile;
 mod hosting;
@@ -77,12 +78,15 @@ const SITES: [Site; 18] = [
 const OTHER_PHP: [(&str, PhpVersion); 2] = [("php74", PhpVersion::V7_4), ("php84", PhpVersion::V8_4)];
 
 /// Instances whose own code is against us, each on a hosting of its own.
-const HOSTILE: [Site; 6] = [
+const HOSTILE: [Site; 9] = [
     site("hostile", "hostile"),
     site("hostile-forger", "forger"),
     site("hostile-floods", "floods"),
     site("sleeper", "sleeper"),
     site("stuck", "stuck"),
+    site("spinner", "spinner"),
+    site("full-disk", "full-disk"),
+    site("full-quota", "full-quota"),
     site("replaced", "replaced"),
 ];
 
@@ -150,6 +154,7 @@ fn main() -> ExitCode {
         doctor::trials(),
         hostile::trials(),
         caches::trials(),
+        full::trials(),
         variants::trials(),
         recovery::trials(),
         crash::trials(),

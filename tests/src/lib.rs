@@ -22,6 +22,7 @@ pub mod hostile;
 pub mod mailbox;
 pub mod shares;
 pub mod sites;
+pub mod small_home;
 pub mod soak_endings;
 pub mod streams;
 pub mod waiting;

@@ -23,13 +23,19 @@ pub struct Leftovers {
     pub files: Vec<PathBuf>,
     /// Mounts beneath its root.
     pub mounts: Vec<PathBuf>,
+    /// Loop devices on files of its root.
+    pub loops: Vec<PathBuf>,
 }
 
 impl Leftovers {
     /// Whether nothing is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.processes.is_empty() && self.users.is_empty() && self.files.is_empty() && self.mounts.is_empty()
+        self.processes.is_empty()
+            && self.users.is_empty()
+            && self.files.is_empty()
+            && self.mounts.is_empty()
+            && self.loops.is_empty()
     }
 }
 
@@ -48,6 +54,7 @@ pub(crate) fn find(root: &Path, users: &[SystemUser], ready_file: Option<&Path>)
         users: users.iter().filter(|user| known.iter().any(|k| k.name == user.name)).map(|u| u.name.clone()).collect(),
         files: [Some(root), ready_file].into_iter().flatten().filter(|path| path.exists()).map(Into::into).collect(),
         mounts: mounts_beneath(root),
+        loops: loops_beneath(root),
     }
 }
 
@@ -159,5 +166,15 @@ fn mounts_beneath(root: &Path) -> Vec<PathBuf> {
         .filter_map(|line| line.split(' ').nth(4))
         .map(PathBuf::from)
         .filter(|mount| mount.starts_with(root))
+        .collect()
+}
+
+/// The files beneath `root` that a loop device is made of. The device goes with its last mount, also if that was a lazy one.
+fn loops_beneath(root: &Path) -> Vec<PathBuf> {
+    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    devices
+        .filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok())
+        .map(|file| PathBuf::from(file.trim()))
+        .filter(|file| file.starts_with(root))
         .collect()
 }

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::Program;
 
-const NEEDED: [&str; 23] = [
+const NEEDED: [&str; 24] = [
+    "btrfs-progs",
     "cron",
     "curl",
     "mariadb-client",
