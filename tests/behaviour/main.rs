@@ -30,6 +30,7 @@ mod recovery;
 mod redeemer;
 mod residue;
 mod roles;
+mod script;
 mod shares;
 mod sso;
 mod staging;
@@ -41,7 +42,7 @@ use std::sync::{PoisonError, RwLock};
 
 use latchkey_tests::sites::{self, PAPERS, Site};
 use libtest_mimic::{Arguments, Conclusion, Trial};
-use xtask::node::{AgentOptions, Layout, Node, Options, PhpVersion, WordPress};
+use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, Sso, WordPress};
 
 /// The node. Trials share it; who disturbs it takes it for themselves.
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
@@ -51,9 +52,13 @@ const HOSTINGS: [&str; 11] =
     [ONE, TWO, PAPERS, "estate", "dark", "neighbour", "shop", "agency", "move", "empty", "left"];
 const ONE: &str = "one";
 const TWO: &str = "two";
+/// A hosting whose web server has no exact location, so scripts open WP Admin.
+const SCRIPTED: &str = "scripted";
+/// Another one, whose PHP cannot reach the agent either.
+const CUT_OFF: &str = "cut-off";
 
 /// Instances beside `live` and `second`, each of a single trial.
-const SITES: [Site; 18] = [
+const SITES: [Site; 24] = [
     site("named", ONE),
     site("indexed", ONE),
     site("upkeep", ONE),
@@ -72,6 +77,12 @@ const SITES: [Site; 18] = [
     Site { staging_of: Some("prod"), ..site("prod-stage", TWO) },
     site("dark", "dark"),
     site("left", "left"),
+    site("script", SCRIPTED),
+    site("script-users", SCRIPTED),
+    site("script-locked", SCRIPTED),
+    site("script-closed", SCRIPTED),
+    site("script-folder", SCRIPTED),
+    site("cut-off", CUT_OFF),
 ];
 
 /// Hostings with another PHP.
@@ -136,6 +147,7 @@ fn main() -> ExitCode {
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     let files = [
         redeemer::trials(),
+        script::trials(),
         sso::trials(),
         residue::trials(),
         staging::trials(),
@@ -170,7 +182,13 @@ fn main() -> ExitCode {
         Ok(node) => {
             sites::add_hostings(&node, &HOSTINGS);
             sites::add_hostings(&node, &HOSTILE.map(|site| site.hosting));
-            OTHER_PHP.iter().for_each(|(id, php)| sites::add_hosting(&node, id, *php));
+            OTHER_PHP.iter().for_each(|(id, php)| {
+                sites::add_hosting(&node, NewHosting { php: *php, ..NewHosting::named(id) });
+            });
+            sites::add_hosting(&node, NewHosting { sso: Sso::Script, ..NewHosting::named(SCRIPTED) });
+            let disabled_functions = "stream_socket_client,fsockopen,exec".to_owned();
+            let cut_off = NewHosting { sso: Sso::Script, disabled_functions, ..NewHosting::named(CUT_OFF) };
+            sites::add_hosting(&node, cut_off);
             sites::add_instances(&node, &[&SITES[..], &HOSTILE, &CACHED, &VARIANTS].concat());
             *NODE.write().unwrap() = Some(node);
         }

@@ -3,7 +3,7 @@
 use std::thread;
 
 use serde_json::{Value, json};
-use xtask::node::{Hosting, Instance, Layout, NewHosting, NewInstance, Node, PhpVersion, WordPress};
+use xtask::node::{Hosting, Instance, Layout, NewHosting, NewInstance, Node, WordPress};
 
 use crate::api::Api;
 use crate::exchange::Response;
@@ -15,16 +15,13 @@ pub const PAPERS: &str = "papers";
 /// PHP's pools are reloaded.
 #[track_caller]
 pub fn add_hostings(node: &Node, ids: &[&str]) {
-    for id in ids {
-        add_hosting(node, id, PhpVersion::default());
-    }
+    ids.iter().for_each(|id| add_hosting(node, NewHosting::named(id)));
 }
 
-/// Adds one with this PHP, in the same way.
+/// The same for one hosting that is set up in its own way.
 #[track_caller]
-pub fn add_hosting(node: &Node, id: &str, php: PhpVersion) {
-    let new = NewHosting { owners: vec![owner_of(id)], php, ..NewHosting::named(id) };
-    let hosting = node.add_hosting(new).unwrap();
+pub fn add_hosting(node: &Node, new: NewHosting) {
+    let hosting = node.add_hosting(NewHosting { owners: vec![owner_of(&new.id)], ..new }).unwrap();
     put_hosting(node, &hosting, "active").done();
 }
 
@@ -83,7 +80,7 @@ pub fn put_hosting_of(node: &Node, hosting: &Hosting, state: &str, owners: &[Str
         "owners": owners,
         "state": state,
         "php": hosting.php_for_panel(),
-        "web": { "kind": "nginx", "sso": "location" },
+        "web": { "kind": "nginx", "sso": hosting.sso.name() },
         "log_paths": [],
     });
     Api::panel(node).put(&format!("/v1/hostings/{}", hosting.id), &body)

@@ -43,6 +43,8 @@ pub enum WebKind {
 pub enum SsoRedeemer {
     /// A root-owned script at an exact web-server location.
     Location,
+    /// A one-use script in the docroot, for a web server that the operator cannot configure. Promises less.
+    Script,
 }
 
 /// How the web server of a hosting is set up.

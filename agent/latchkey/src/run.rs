@@ -15,7 +15,7 @@ use crate::doors::Doors;
 use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
-use crate::wordpress::{look, redeemer};
+use crate::wordpress::{look, reaper, redeemer};
 use crate::{api, background, gateway, notify, privileges};
 
 /// Runs the agent until it is told to stop.
@@ -58,6 +58,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));
     tokio::spawn(redeemer::listen(serve.clone(), redeem));
+    tokio::spawn(reaper::reap(serve.clone()));
     tokio::spawn(api::listen::panel(serve.clone(), panel, doors.panel()));
     tokio::spawn(api::listen::cli(serve.clone(), cli));
     tokio::spawn(gateway::listen(serve.clone(), gateway, doors.gateway()));

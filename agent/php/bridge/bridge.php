@@ -4,7 +4,8 @@
  *
  * Runs as the site's system user in the docroot, started by latchkey-php. Whatever plugins print, exit, throw or
  * redirect, exactly one reply is written. The reply is the site's own claim: its code shares this process.
- * An action is a file in actions/ named after its noun, which returns its verbs. PHP 7.4.
+ * An action is a file in actions/ named after its noun, which returns its verbs. A verb may name what it does before any
+ * code of the site is loaded: that holds also where the site then hangs. PHP 7.4.
  */
 
 namespace Latchkey;
@@ -122,7 +123,7 @@ function refuse_redirect(string $location): bool
     exit;
 }
 
-/** The verb of an action: ['wordpress' => bool, 'run' => function (array $args): array]. */
+/** The verb of an action: ['wordpress' => bool, 'before'? => function (array $args), 'run' => function (array $args): array]. */
 function find_verb(string $action): ?array
 {
     if (preg_match('/^([a-z_]{1,40})\.([a-z_]{1,40})$/D', $action, $parts) !== 1) {
@@ -176,6 +177,9 @@ try {
     $latchkey_verb = is_string($latchkey['action'] ?? null) ? find_verb($latchkey['action']) : null;
     if ($latchkey_verb === null) {
         throw new ActionError('unsupported', 'This bridge does not know the action.');
+    }
+    if (isset($latchkey_verb['before'])) {
+        $latchkey_verb['before'](is_array($latchkey['args'] ?? null) ? $latchkey['args'] : []);
     }
     if ($latchkey_verb['wordpress']) {
         if (!pretend_request((string) ($latchkey['site']['url'] ?? ''))) {

@@ -197,6 +197,18 @@ function hold_output(): void
     }, 0, 0);
 }
 
+/** Whether the form is one of the gateway; a client that is no browser need not say. */
+function comes_from_gateway(): bool
+{
+    $origin = $_SERVER['HTTP_ORIGIN'] ?? LATCHKEY['gateway'];
+    // Browsers name the origin of a form that was sent on to another site as null. Its referrer they still tell, and no
+    // page can claim to be another: it can only hide where it is.
+    if ($origin === 'null') {
+        $origin = substr($_SERVER['HTTP_REFERER'] ?? '', 0, -1);
+    }
+    return $origin === LATCHKEY['gateway'];
+}
+
 /** The token of this request; ends with a page unless there is a whole one, posted by the gateway. */
 function posted_token(): string
 {
@@ -205,7 +217,7 @@ function posted_token(): string
         refuse('This address only takes sign-ins that come from the hosting.', 405);
     }
     // A page elsewhere must not be able to sign somebody in; such a token is not even looked at.
-    if (isset($_SERVER['HTTP_ORIGIN']) && $_SERVER['HTTP_ORIGIN'] !== LATCHKEY['gateway']) {
+    if (!comes_from_gateway()) {
         refuse('This sign-in does not come from the hosting.');
     }
     $token = $_POST['token'] ?? null;

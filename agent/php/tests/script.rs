@@ -33,6 +33,10 @@ use web::{Answer, GATEWAY, MARK, ONE_AT_A_TIME, TOKEN, Web, check_page};
 const TOKEN_HASH: &str = "0f007385b6f9d4b7eeb2748605afe1a984a0a3bfa3f014d09e2a784ce9e5cd1a";
 
 fn call(site: &Site, action: &str, args: &Value) -> Value {
+    call_at(site, URL, action, args)
+}
+
+fn call_at(site: &Site, url: &str, action: &str, args: &Value) -> Value {
     let bridge = Path::new(env!("CARGO_MANIFEST_DIR")).join("bridge/bridge.php");
     let mut child = Command::new("sh")
         .args(["-c", "exec /usr/bin/php8.2 -f \"$0\" 3>&1 1>&2"])
@@ -45,7 +49,7 @@ fn call(site: &Site, action: &str, args: &Value) -> Value {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let request = json!({ "action": action, "args": args, "site": { "url": URL }, "skip_plugins": true });
+    let request = json!({ "action": action, "args": args, "site": { "url": url }, "skip_plugins": true });
     child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
     serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap()
 }
@@ -163,6 +167,17 @@ fn with_the_agent_a_token_is_burnt_at_both_and_opens_a_marked_session_once() {
 }
 
 #[test]
+fn a_form_that_the_gateway_sent_on_is_known_by_its_referrer() {
+    let web = Web::of_docroot();
+    let script = Script::write(&web);
+    let headers = format!("Origin: null\r\nReferer: {GATEWAY}/\r\n");
+    let wrong = format!("token={}", "B".repeat(43));
+    let answer = web.request_to(&format!("/{}", script.name), "POST", &headers, &wrong);
+    check_page(&answer, 403);
+    assert!(answer.body.contains("does not work (any more)"), "{}", answer.body);
+}
+
+#[test]
 fn what_the_agent_refuses_opens_nothing_and_is_burnt_all_the_same() {
     let web = Web::of_docroot();
     let script = Script::write(&web);
@@ -234,6 +249,8 @@ fn what_is_no_post_from_the_gateway_and_a_wrong_token_burn_nothing_until_there_a
         ("HEAD", "", "", 405),
         ("POST", "Origin: https://evil.example\r\n", &*format!("token={TOKEN}"), 403),
         ("POST", "Origin: null\r\n", &*format!("token={TOKEN}"), 403),
+        ("POST", "Origin: null\r\nReferer: https://evil.example/\r\n", &*format!("token={TOKEN}"), 403),
+        ("POST", &*format!("Origin: https://evil.example\r\nReferer: {GATEWAY}/\r\n"), &*format!("token={TOKEN}"), 403),
         ("POST", "", "token=short", 403),
         ("POST", "", &*wrong, 403),
     ] {
@@ -268,6 +285,20 @@ fn nothing_is_written_for_a_user_who_is_gone_or_another() {
         assert_eq!(script.written, json!({ "mismatch": mismatch }));
         assert!(!script.is_there());
     }
+}
+
+#[test]
+fn the_end_of_sessions_removes_scripts_first_also_where_wordpress_cannot_be_started() {
+    let web = Web::of_docroot();
+    let script = Script::write(&web);
+    let end = json!({ "scripts": [script.name], "marks": [], "users": [] });
+    let reply = call_at(&web.site, "no url, so WordPress is not started", "sessions.end", &end);
+    assert_eq!(reply["error"]["code"], "invalid", "{reply}");
+    assert!(!script.is_there());
+    let script = Script::write(&web);
+    let end = json!({ "scripts": [script.name], "marks": [], "users": [] });
+    let reply = call(&web.site, "sessions.end", &end);
+    assert_eq!((&reply["result"]["unused_scripts"], script.is_there()), (&json!(1), false), "{reply}");
 }
 
 #[test]

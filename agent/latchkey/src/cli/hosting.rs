@@ -80,6 +80,9 @@ struct Registration {
     /// Its web server.
     #[arg(long, value_enum, default_value_t = WebKind::Nginx)]
     web: WebKind,
+    /// What opens WP Admin.
+    #[arg(long, value_enum, default_value_t = Sso::Location)]
+    sso: Sso,
     /// A log file of its sites; repeat it for more.
     #[arg(long = "log-path", value_name = "FILE")]
     log_paths: Vec<PathBuf>,
@@ -92,6 +95,14 @@ struct Registration {
 enum WebKind {
     Nginx,
     Apache,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sso {
+    /// An exact location of its web server, which you set up once per site; see latchkey-sso.conf
+    Location,
+    /// A one-use file in the docroot, for web servers that you cannot set up; promises less, see the README
+    Script,
 }
 
 impl Put {
@@ -114,6 +125,10 @@ impl Registration {
             WebKind::Nginx => "nginx",
             WebKind::Apache => "apache",
         };
+        let sso = match self.sso {
+            Sso::Location => "location",
+            Sso::Script => "script",
+        };
         json!({
             "system_user": self.system_user,
             "home": self.home,
@@ -122,7 +137,7 @@ impl Registration {
             "adapters": self.adapters,
             "state": if self.suspended { "suspended" } else { "active" },
             "php": php,
-            "web": { "kind": web, "sso": "location" },
+            "web": { "kind": web, "sso": sso },
             "log_paths": self.log_paths,
         })
     }

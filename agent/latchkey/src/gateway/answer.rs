@@ -87,7 +87,7 @@ impl From<Problem> for Answer {
 }
 
 fn sentence(detail: &str) -> String {
-    let mut letters = detail.chars();
+    let mut letters = detail.trim_end_matches('.').chars();
     let first = letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
 }

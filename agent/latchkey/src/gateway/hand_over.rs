@@ -1,21 +1,27 @@
 //! The hand-over to WP Admin: says whom one becomes, and posts to the site.
 //!
+//! To the site's exact location; or, where it has none, to the gateway first, which puts a one-use script into the docroot
+//! and sends the form on to it as it is.
+//!
 //! By itself only for the very person, signed in here, or from the operator's panel. Otherwise after a click: scanners
 //! must not use the link up, and nobody shall be signed in by somebody else's link.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::REFERER;
-use latchkey_access::Actor;
 use latchkey_access::rows::SsoOpen;
+use latchkey_access::{AccessTable, Actor, Instance, SsoRedeemer};
+use serde::Deserialize;
 
-use super::Gateway;
 use super::answer::Answer;
 use super::pages::HandOverPage;
-use super::session::{Here, Maybe};
+use super::session::{Fields, Here, Maybe, caller, check_origin};
+use super::{Address, Gateway};
 use crate::problem::Problem;
 use crate::store::hand_overs::{self, HandOver};
 use crate::token::Token;
+use crate::wordpress::script;
 
 const REDEEMER: &str = "/.well-known/latchkey-sso";
 
@@ -25,13 +31,8 @@ pub(super) async fn show(
     Maybe(signed_in): Maybe,
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
-    let Some(token) = Token::parse(&text) else { return Ok(dead()) };
-    let (hash, now) = (token.hash(), gateway.serve.state.clock.now());
-    let found = gateway.serve.read(move |connection| hand_overs::find(connection, &hash, now)).await;
-    let Some(hand_over) = found.map_err(Problem::from)? else { return Ok(dead()) };
+    let Some((token, hand_over)) = find(&gateway, &text).await? else { return Ok(dead()) };
     let table = gateway.serve.state.table();
-    let allowed = latchkey_access::decide::<SsoOpen>(&table, &hand_over.actor, &hand_over.instance, now);
-    allowed.map_err(Problem::from)?;
     let Some(instance) = table.instance(&hand_over.instance) else { return Ok(dead()) };
     let origin = origin_of(&instance.url);
     let same_person = signed_in.is_some_and(|who| hand_over.actor == Actor::Person(who.person));
@@ -40,11 +41,60 @@ pub(super) async fn show(
         site_url: instance.url.clone(),
         person_note: note(&gateway, &hand_over),
         wp_user_login: hand_over.user.login.clone(),
-        action: format!("{}{REDEEMER}", instance.url),
+        action: match redeemer_of(&table, instance) {
+            SsoRedeemer::Location => format!("{}{REDEEMER}", instance.url),
+            SsoRedeemer::Script => format!("/sso/{text}"),
+        },
         token: token.text(),
         submits_itself: same_person || comes_from_panel(&gateway, &headers),
     };
     Ok(Answer::page(&page).posting_to(origin))
+}
+
+#[derive(Deserialize)]
+pub(super) struct SubmitForm {
+    token: String,
+}
+
+/// Puts the script into its place and sends the form on: the browser posts the same form again.
+pub(super) async fn submit(
+    State(gateway): Here,
+    Path(text): Path<String>,
+    Extension(address): Extension<Address>,
+    headers: HeaderMap,
+    Fields(form): Fields<SubmitForm>,
+) -> Result<Answer, Answer> {
+    check_origin(&gateway, &headers)?;
+    if form.token != text {
+        return Ok(dead());
+    }
+    let Some((token, hand_over)) = find(&gateway, &text).await? else { return Ok(dead()) };
+    let table = gateway.serve.state.table();
+    let Some(instance) = table.instance(&hand_over.instance) else { return Ok(dead()) };
+    let origin = origin_of(&instance.url);
+    let action = match redeemer_of(&table, instance) {
+        SsoRedeemer::Location => format!("{}{REDEEMER}", instance.url),
+        SsoRedeemer::Script => {
+            let caller = caller(hand_over.actor.clone(), &address.text);
+            format!("{origin}{}", script::place(&gateway.serve, caller, hand_over, &token).await?)
+        }
+    };
+    Ok(Answer::see(action).with_status(307).posting_to(origin))
+}
+
+/// The hand-over behind a link, unless it is used, too old, or not allowed any more.
+async fn find(gateway: &Gateway, text: &str) -> Result<Option<(Token, HandOver)>, Problem> {
+    let Some(token) = Token::parse(text) else { return Ok(None) };
+    let (hash, now) = (token.hash(), gateway.serve.state.clock.now());
+    let found = gateway.serve.read(move |connection| hand_overs::find(connection, &hash, now)).await?;
+    let Some(hand_over) = found else { return Ok(None) };
+    let table = gateway.serve.state.table();
+    latchkey_access::decide::<SsoOpen>(&table, &hand_over.actor, &hand_over.instance, now)?;
+    Ok(Some((token, hand_over)))
+}
+
+fn redeemer_of(table: &AccessTable, instance: &Instance) -> SsoRedeemer {
+    table.hosting(&instance.hosting).map_or(SsoRedeemer::Location, |hosting| hosting.web.sso)
 }
 
 fn dead() -> Answer {

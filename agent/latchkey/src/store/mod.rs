@@ -11,6 +11,7 @@ pub(crate) mod idempotency;
 pub(crate) mod live_tokens;
 pub(crate) mod mail_queue;
 pub(crate) mod residue;
+pub(crate) mod sso_scripts;
 pub(crate) mod wordpress_sessions;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// Why state could not be read or written.

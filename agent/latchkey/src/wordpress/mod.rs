@@ -5,6 +5,8 @@ pub(crate) mod bridge_call;
 pub(crate) mod first_use;
 mod left_behind;
 pub(crate) mod look;
+pub(crate) mod reaper;
 pub(crate) mod redeemer;
+pub(crate) mod script;
 pub(crate) mod sessions;
 pub(crate) mod sso;

@@ -63,8 +63,9 @@ enum SecondLine {
     Failed(Failed),
 }
 
+/// What the site tells of a WordPress user before somebody becomes it.
 #[derive(Deserialize)]
-struct Opened {
+pub(super) struct Opened {
     baseline: BaselineLine,
     #[serde(default)]
     administrator: bool,
@@ -112,14 +113,14 @@ struct Refusal<'a> {
 
 /// Why a hand-over was not redeemed.
 #[derive(Debug)]
-struct Refused {
-    reason: &'static str,
-    message: String,
-    rule: Option<Rule>,
+pub(super) struct Refused {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) rule: Option<Rule>,
 }
 
 impl Refused {
-    fn new(reason: &'static str, message: &str) -> Self {
+    pub(super) fn new(reason: &'static str, message: &str) -> Self {
         Self { reason, message: message.to_owned(), rule: None }
     }
 }
@@ -190,9 +191,9 @@ pub(crate) async fn converse(serve: &Arc<Serve>, guesses: &Guesses<u32>, stream:
 }
 
 /// A hand-over that is being redeemed: its channel is registered.
-struct Opening {
-    session: WordpressSession,
-    permit: Permit<SsoOpen>,
+pub(super) struct Opening {
+    pub(super) session: WordpressSession,
+    pub(super) permit: Permit<SsoOpen>,
     /// The system user whose PHP redeems it.
     uid: u32,
 }
@@ -252,7 +253,8 @@ fn check(serve: &Serve, uid: u32, asked: &Redeem, hand_over: &HandOver) -> Resul
     }
 }
 
-async fn register(serve: &Arc<Serve>, uid: u32, hand_over: &HandOver) -> Result<Opening, Refused> {
+/// Registers the session that a hand-over is to open, then decides on it, then writes it down.
+pub(super) async fn register(serve: &Arc<Serve>, uid: u32, hand_over: &HandOver) -> Result<Opening, Refused> {
     let now = serve.state.clock.now();
     let site = serve.site(&hand_over.instance).map_err(|_| Refused::new("ended", "This site is gone."))?;
     let mut session = WordpressSession {
@@ -307,31 +309,42 @@ fn share_end(serve: &Serve, share: Option<ShareId>) -> Option<jiff::Timestamp> {
 
 /// Keeps the baseline and decides once more, before a cookie leaves.
 async fn confirm(serve: &Arc<Serve>, opening: &Opening, opened: Opened) -> Result<(), Refused> {
+    keep_baseline(serve, opening, opened).await?;
+    decide_again(serve, opening)
+}
+
+/// Decides once more on what was registered and may have been ended since.
+pub(super) fn decide_again(serve: &Serve, opening: &Opening) -> Result<(), Refused> {
     let session = &opening.session;
-    if let Some(share) = session.share {
-        let facts = Baseline {
-            email: opened.baseline.user.email,
-            password_fingerprint: opened.baseline.user.password_fingerprint,
-            application_passwords: opened.baseline.user.application_passwords,
-            sessions: opened.baseline.user.sessions,
-            administrators: opened.baseline.administrators.iter().map(|one| one.id).collect(),
-        };
-        let of = BaselineOf { user: session.user.clone(), since: session.opened_at, facts };
-        let written = serve.write(move |connection| wordpress_sessions::save_baseline(connection, share, &of)).await;
-        let kept = first_use::keep(serve, share, session, opened.baseline.folders).await;
-        if written.and(kept).is_err() {
-            give_up(serve, opening, "unavailable").await;
-            return Err(Refused::new("unavailable", "The agent cannot write its state at the moment. Try again."));
-        }
-        note_pinned(serve, share, opened.administrator, None).await;
-    }
     let decide = |table: &AccessTable| decide_for(table, session, serve.state.clock.now()).map(drop);
     let still = serve.state.channels.use_now(&session.mark, decide);
     still.unwrap_or_else(|| Err(Refused::new("ended", "Your access to this site has just ended.")))
 }
 
+/// Keeps what the WordPress user had before, and what is seen of a pinned one. What cannot be kept opens nothing.
+pub(super) async fn keep_baseline(serve: &Arc<Serve>, opening: &Opening, opened: Opened) -> Result<(), Refused> {
+    let session = &opening.session;
+    let Some(share) = session.share else { return Ok(()) };
+    let facts = Baseline {
+        email: opened.baseline.user.email,
+        password_fingerprint: opened.baseline.user.password_fingerprint,
+        application_passwords: opened.baseline.user.application_passwords,
+        sessions: opened.baseline.user.sessions,
+        administrators: opened.baseline.administrators.iter().map(|one| one.id).collect(),
+    };
+    let of = BaselineOf { user: session.user.clone(), since: session.opened_at, facts };
+    let written = serve.write(move |connection| wordpress_sessions::save_baseline(connection, share, &of)).await;
+    let kept = first_use::keep(serve, share, session, opened.baseline.folders).await;
+    if written.and(kept).is_err() {
+        give_up(serve, opening, "unavailable").await;
+        return Err(Refused::new("unavailable", "The agent cannot write its state at the moment. Try again."));
+    }
+    note_pinned(serve, share, opened.administrator, None).await;
+    Ok(())
+}
+
 /// Ends what was begun: the session may exist although nobody has its cookie.
-async fn give_up(serve: &Arc<Serve>, opening: &Opening, reason: &str) {
+pub(super) async fn give_up(serve: &Arc<Serve>, opening: &Opening, reason: &str) {
     let session = &opening.session;
     let detail = match reason {
         "user_missing" => format!("the WordPress user {} is gone", session.user.login),
@@ -357,7 +370,7 @@ async fn give_up(serve: &Arc<Serve>, opening: &Opening, reason: &str) {
 
 /// Ends a session that was begun, whether it is registered still or was swept meanwhile: the site may have made it
 /// after the sweep asked.
-fn end_begun(serve: &Arc<Serve>, opening: &Opening) {
+pub(super) fn end_begun(serve: &Arc<Serve>, opening: &Opening) {
     let (serve, begun) = (serve.clone(), serve.state.channels.take_begun(opening.session.clone()));
     request::spawn(async move { channels::close(&serve, begun).await });
 }
@@ -381,7 +394,12 @@ async fn note_pinned(serve: &Arc<Serve>, id: ShareId, administrator: bool, misma
 }
 
 /// Notes in the audit who presented what. Who asks is the system user; for whom is known from the hand-over only.
-async fn note(serve: &Arc<Serve>, uid: u32, hand_over: Option<&HandOver>, outcome: Result<&Opening, &Refused>) {
+pub(super) async fn note(
+    serve: &Arc<Serve>,
+    uid: u32,
+    hand_over: Option<&HandOver>,
+    outcome: Result<&Opening, &Refused>,
+) {
     let mut note = Note::of("sso.redeem");
     let mut actor = Actor::Nobody;
     if let Some(hand_over) = hand_over {

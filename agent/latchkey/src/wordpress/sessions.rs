@@ -6,6 +6,7 @@ use latchkey_access::WpUser;
 use serde::{Deserialize, Serialize};
 
 use super::bridge::{Bridge, BridgeError, shortened};
+use super::script;
 use crate::store::residue::{Residue, ResidueKind};
 use crate::store::wordpress_sessions::{BaselineOf, Site};
 
@@ -25,6 +26,8 @@ pub(crate) struct EndSessions<'a> {
 
 #[derive(Serialize)]
 struct Args<'a> {
+    /// Removed before the site's code is loaded: nobody can begin a session any more while they are ended.
+    scripts: Vec<String>,
     marks: &'a [String],
     users: Vec<UserArgs<'a>>,
 }
@@ -41,8 +44,10 @@ struct UserArgs<'a> {
 /// What the site says of it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
-    /// How many sessions were ended.
+    /// How many sessions were ended, with those that a script would have opened.
     pub(crate) ended: u32,
+    #[serde(default)]
+    unused_scripts: u32,
     #[serde(default)]
     users: Vec<UserReport>,
     #[serde(default)]
@@ -95,8 +100,11 @@ pub(crate) async fn end(bridge: &Bridge, site: &Site, wanted: &EndSessions<'_>) 
     let marked_only = wanted.users.iter().filter(|user| !wanted.baselines.iter().any(|of| of.user.id == user.id));
     let marked_only =
         marked_only.map(|user| UserArgs { id: user.id, login: &user.login, unmarked: false, since: 0, known: &[] });
-    let args = Args { marks: &wanted.marks, users: of_baselines.chain(marked_only).collect() };
-    bridge.end(site, "sessions.end", &args, DEADLINE).await
+    let scripts = wanted.marks.iter().map(|mark| script::file_name(mark)).collect();
+    let args = Args { scripts, marks: &wanted.marks, users: of_baselines.chain(marked_only).collect() };
+    let report: Report = bridge.end(site, "sessions.end", &args, DEADLINE).await?;
+    let unused = report.unused_scripts;
+    Ok(report.after(unused))
 }
 
 /// What the person can still use, judged by what the site had before and has now.

@@ -2,12 +2,15 @@
 /**
  * sessions.end: ends WordPress sessions that a share opened, and tells what somebody could come back with.
  *
+ * Before the site's code is loaded, scripts that could still open one are removed; see script.php.
  * Of each user those sessions end that carry one of the marks; with `unmarked` also those without any mark that are
  * not among the known ones and began since. Sessions with another mark belong to another share and stay. An object cache
  * that could not be reached is an error, although the database is done: the sessions live on in it. Safe to repeat.
  */
 
 namespace Latchkey;
+
+require_once dirname(__DIR__) . '/scripts.php';
 
 /** How often a user's sessions are read again: another process may write back what was just ended. */
 const SESSION_SWEEPS = 3;
@@ -42,8 +45,22 @@ $end_sessions_of = static function (int $id, array $marks, array $entry, bool $s
     return count($ended);
 };
 
+/** What became of the scripts; if one cannot be removed the sessions are ended all the same. */
+$scripts = new class {
+    /** @var string[] */
+    public $removed = [];
+    /** @var ?ActionError */
+    public $error;
+};
+
 return [
-    'end' => ['wordpress' => true, 'run' => static function (array $args) use ($end_sessions_of): array {
+    'end' => ['wordpress' => true, 'before' => static function (array $args) use ($scripts): void {
+        try {
+            $scripts->removed = Scripts\remove((array) ($args['scripts'] ?? []));
+        } catch (ActionError $error) {
+            $scripts->error = $error;
+        }
+    }, 'run' => static function (array $args) use ($end_sessions_of, $scripts): array {
         $marks = $args['marks'] ?? null;
         $users = $args['users'] ?? null;
         if (!is_array($marks) || !is_array($users) || count($users) > 1000) {
@@ -73,12 +90,19 @@ return [
                 'application_passwords' => $same_user ? Accounts\application_passwords($id) : [],
             ];
         }
+        $ended = array_sum(array_column($told, 'ended'));
+        // A script that nobody used opened nothing that a pool could remember.
+        $was_opened = $ended > 0 || count($scripts->removed) < count($marks);
         $url = (string) ($GLOBALS['latchkey']['site']['url'] ?? '');
-        if (!Pool\has_forgotten($url, array_column($told, 'id'), $marks)) {
+        if ($was_opened && !Pool\has_forgotten($url, array_column($told, 'id'), $marks)) {
             throw new ActionError('unavailable', "The site's object cache did not confirm that it dropped the sessions.");
         }
+        if ($scripts->error !== null) {
+            throw $scripts->error;
+        }
         return [
-            'ended' => array_sum(array_column($told, 'ended')),
+            'unused_scripts' => count($scripts->removed),
+            'ended' => $ended,
             'users' => $told,
             'administrators' => Accounts\administrators(),
         ];

@@ -195,7 +195,7 @@ impl Agent {
             "owners": hosting.owners,
             "state": "active",
             "php": hosting.php_for_panel(),
-            "web": { "kind": "nginx", "sso": "location" },
+            "web": { "kind": "nginx", "sso": hosting.sso.name() },
             "log_paths": [],
         });
         panel::put(self, &format!("/v1/hostings/{}", hosting.id), &body)

@@ -40,7 +40,7 @@ pub use mail_server::MailServer;
 pub use options::{AgentOptions, Options};
 pub use php::PhpVersion;
 pub use pki::Certificate;
-pub use site::{Database, Hosting, Instance, NewHosting, NewInstance, SiteUser};
+pub use site::{Database, Hosting, Instance, NewHosting, NewInstance, SiteUser, Sso};
 pub use supervise::Daemon;
 pub use system_user::SystemUser;
 pub use wordpress::WordPress;
@@ -370,7 +370,7 @@ impl Node {
 
 fn new_hosting(ground: &Arc<Ground>, new: NewHosting) -> Result<Hosting> {
     let user = ground.add_user(Purpose::Hosting)?;
-    let NewHosting { id, db_prefix, owners, php } = new;
+    let NewHosting { id, db_prefix, owners, php, sso, disabled_functions } = new;
     Ok(Hosting {
         user,
         db_prefix,
@@ -378,6 +378,8 @@ fn new_hosting(ground: &Arc<Ground>, new: NewHosting) -> Result<Hosting> {
         php,
         php_binary: php.binary(ground.path()),
         php_ini: php.ini(ground.path()),
+        sso,
+        disabled_functions,
         php_socket: php_fpm::socket_of(ground.path(), &id),
         id,
     })

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::ground::Ground;
 use super::readiness::Readiness;
 use super::supervise::Daemon;
-use super::{Hosting, Instance, system_user};
+use super::{Hosting, Instance, Sso, system_user};
 use crate::clock::Deadline;
 use crate::process::Program;
 
@@ -111,6 +111,7 @@ fn server_block(ground: &Ground, hosting: &Hosting, instance: &Instance, redeeme
     let php = format!("fastcgi_pass unix:{};", hosting.php_socket.display());
     let parameters = format!("include {}/nginx/fastcgi_params;", ground.path().display());
     let (docroot, web_root) = (instance.docroot.display(), instance.web_root.display());
+    let redeemer = redeemer.filter(|_| hosting.sso == Sso::Location);
     let redeem = |redeemer: &Redeemer, id: &str, path: &str| {
         format!(
             r#"  location = {path}/.well-known/latchkey-sso {{

@@ -86,7 +86,9 @@ fn write_pool(ground: &Ground, hosting: &Hosting) -> Result<()> {
          clear_env = yes\ncatch_workers_output = yes\n\
          php_admin_value[sys_temp_dir] = {scratch}\nphp_admin_value[upload_tmp_dir] = {scratch}\n\
          php_admin_value[session.save_path] = {scratch}\nphp_admin_value[sendmail_path] = /bin/true\n\
-         php_admin_flag[log_errors] = on\n",
+         php_admin_flag[log_errors] = on\n\
+         php_admin_value[disable_functions] = {disabled}\n",
+        disabled = hosting.disabled_functions,
         id = hosting.id,
         name = user.name,
         gid = user.gid,

@@ -11,6 +11,26 @@ use super::wordpress::WordPress;
 use super::{OWNER, ready, wordpress};
 use crate::random;
 
+/// What turns a hand-over into a WordPress session on a hosting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sso {
+    /// The web server's exact location.
+    Location,
+    /// A one-use script in the docroot; its web server has no such location.
+    Script,
+}
+
+impl Sso {
+    /// As a registration names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Location => "location",
+            Self::Script => "script",
+        }
+    }
+}
+
 /// A hosting to be added.
 #[derive(Clone, Debug)]
 pub struct NewHosting {
@@ -22,6 +42,10 @@ pub struct NewHosting {
     pub owners: Vec<String>,
     /// The PHP of its pool and of the agent's calls.
     pub php: PhpVersion,
+    /// Its redeemer.
+    pub sso: Sso,
+    /// Functions that its PHP pool forbids, separated by commas.
+    pub disabled_functions: String,
 }
 
 /// A hosting on this node.
@@ -41,6 +65,10 @@ pub struct Hosting {
     pub php_binary: PathBuf,
     /// The configuration file that it needs to be told of.
     pub php_ini: Option<PathBuf>,
+    /// Its redeemer.
+    pub sso: Sso,
+    /// Functions that its PHP pool forbids, separated by commas.
+    pub disabled_functions: String,
     /// Where its PHP pool listens.
     pub php_socket: PathBuf,
 }
@@ -134,6 +162,8 @@ impl NewHosting {
             db_prefix: format!("{}_", id.replace('-', "_")),
             owners: vec![OWNER.into()],
             php: PhpVersion::default(),
+            sso: Sso::Location,
+            disabled_functions: String::new(),
         }
     }
 }
