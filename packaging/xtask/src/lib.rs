@@ -13,6 +13,7 @@ pub mod fuzz;
 pub mod mutex;
 pub mod node;
 pub mod process;
+pub mod python;
 pub mod random;
 pub mod soak;
 pub mod termination;
