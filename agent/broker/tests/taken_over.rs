@@ -298,6 +298,11 @@ fn the_past_of_the_audit_is_not_rewritten() {
     let heads = node.path("state/audit-heads");
     let kept = fs::read_to_string(&heads).unwrap();
     assert_eq!(kept.lines().count(), 2, "{kept}");
+    let set_back = || Request::SetAuditBack { to: 5, seq: 6, hash: "d".repeat(64) };
+    check_refused_and_logged(&node, set_back(), RefusalCode::Invalid, Some("peer"));
+    assert_eq!(fs::read_to_string(&heads).unwrap(), kept);
+    assert_eq!(node.ask(&set_back()), Reply::Done);
+    assert_eq!(fs::read_to_string(&heads).unwrap().lines().count(), 3);
     let opened = as_serve(&node, move || {
         [OFlags::RDONLY, OFlags::WRONLY].map(|how| rustix::fs::open(&heads, how, Mode::empty()).err())
     });
