@@ -170,7 +170,7 @@ fn an_older_state_put_in_place_of_the_newest_is_found_by_root_and_by_serve(node:
     serve.kill().unwrap();
     copy(".", "older");
     serve.start().unwrap();
-    paper(node, "cut-off", PAPERS);
+    paper(node, "tail", PAPERS);
     eventually("every head with the broker", || {
         latchkey(node, &["audit", "verify", "--json"]).json()["unrecorded_rows"] == 0
     });

@@ -125,8 +125,8 @@ const fn site(id: &'static str, hosting: &'static str) -> Site {
 /// The kind of trials that have the node to themselves. They come last: the others need not wait for them.
 const ALONE: &str = "alone";
 
-/// Much of a trial is waiting.
-const THREADS: usize = 4;
+/// Much of a trial is waiting; but an end has 2.4 seconds, of which two cores must not take too much.
+const THREADS: usize = 3;
 
 /// Seconds that a WP Admin link is good on this node: enough for a slow machine, and short enough to wait for its end.
 const TOKEN_LIFE_S: u64 = 20;

@@ -229,7 +229,7 @@ fn a_hosting_is_not_forgotten_while_an_end_on_it_is_unconfirmed(node: &Node) {
     node.database().hang().unwrap();
     let again = RunsAgain(node.database());
     let ended = Api::panel(node).delete("/v1/instances/dark").done();
-    assert_eq!(ended["ended"]["unconfirmed"].as_array().map(Vec::len), Some(1), "{ended}");
+    assert!(ended["ended"]["unconfirmed"].as_array().is_some_and(|those| !those.is_empty()), "{ended}");
     let problem = dark.forget().refused(409, "conflict");
     assert!(problem["detail"].as_str().unwrap().contains("the session as editor on dark"), "{problem}");
     drop(again);

@@ -34,7 +34,8 @@ crate::trials! { beside_others:
     users_are_listed_as_the_site_has_them_and_under_a_pin_only_that_one,
     a_session_lasts_no_longer_than_its_share,
     the_link_is_answered_once_per_idempotency_key,
-    what_the_pinned_user_is_shows_in_the_reach_after_the_first_login,
+    what_the_pinned_user_is_shows_in_the_reach_after_the_first_login;
+    alone:
     openings_and_endings_race_and_nobody_stays_in,
 }
 

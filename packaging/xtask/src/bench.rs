@@ -2,7 +2,6 @@
 //!
 //! It does not judge: a shared machine is no judge of speed. The exit code says only whether everything ran.
 
-use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use clap::Args;
 
 use crate::build::{Build, cache, cargo};
 use crate::node::{Node, Options, packages};
-use crate::process::Program;
+use crate::process::{self, Program};
 use crate::random;
 
 /// The programs, in the order of the table.
@@ -78,7 +77,7 @@ impl Bench {
 
     /// Builds as who we are, so that the build's output stays ours, and becomes the same as root.
     fn run_with_sudo(&self, built: &Path) -> Result<()> {
-        let ourselves = env::current_exe().context("find our own program")?;
+        let ourselves = process::ourselves()?;
         Program::new("sudo")
             .with_our_environment()
             .arg("--")

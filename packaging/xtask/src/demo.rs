@@ -1,16 +1,15 @@
 //! `cargo xtask demo`: a node that runs until a signal.
 
-use std::env;
 use std::path::PathBuf;
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::build::Build;
 use crate::clock::Stopwatch;
 use crate::node::{AgentOptions, Node, Options, packages};
-use crate::process::Program;
+use crate::process::{self, Program};
 use crate::termination::{self, Exit};
 use crate::walk_through;
 
@@ -78,7 +77,7 @@ impl Demo {
     /// Builds as who we are, so that the build's output stays ours, and becomes the same demo as root.
     fn run_with_sudo(&self) -> Result<()> {
         let built = self.build().run()?;
-        let ourselves = env::current_exe().context("find our own program")?;
+        let ourselves = process::ourselves()?;
         let mut program = Program::new("sudo").with_our_environment().arg("--").arg(ourselves).arg("demo");
         program = program.arg("--built").arg(built);
         if let Some(file) = &self.ready_file {

@@ -243,3 +243,14 @@ fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().collect();
     lines.iter().skip(lines.len().saturating_sub(15)).copied().collect::<Vec<_>>().join("\n")
 }
+/// Our own program, to start it again.
+///
+/// Cargo may have built it anew meanwhile: then what runs is a deleted file, and its successor lies at the same path.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn ourselves() -> Result<PathBuf> {
+    let path = std::env::current_exe().context("find our own program")?;
+    let name = path.to_string_lossy();
+    Ok(name.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
+}

@@ -1,6 +1,5 @@
 //! `cargo xtask test`: the checks, the unit tests, the whole-behaviour tests and the browser tests, with one count of all.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use crate::build::{BUILT, Build, cache, cargo, workspace};
 use crate::clock::Deadline;
 use crate::node::packages;
-use crate::process::Program;
+use crate::process::{self, Program};
 use crate::test_results::Results;
 use crate::{check, random};
 
@@ -86,7 +85,7 @@ fn install_packages() -> Result<()> {
     if rustix::process::geteuid().is_root() {
         return install_as_root();
     }
-    let status = sudo()?.arg(env::current_exe().context("find our own program")?).arg("install").status()?;
+    let status = sudo()?.arg(process::ourselves()?).arg("install").status()?;
     ensure!(status.success(), "the Debian packages could not be installed");
     Ok(())
 }
@@ -153,7 +152,7 @@ impl RunningDemo {
         let directory = cache();
         std::fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
         let ready_file = directory.join(format!("ready-{}.json", random::word(6)?));
-        let ourselves = env::current_exe().context("find our own program")?;
+        let ourselves = process::ourselves()?;
         let demo = if rustix::process::geteuid().is_root() { Program::new(ourselves) } else { sudo()?.arg(ourselves) };
         let child = demo
             .with_our_environment()
