@@ -103,9 +103,17 @@ impl Credentials {
     /// When nobody listens or the handshake fails.
     pub async fn connect(&self, port: u16) -> Result<Connection<TlsStream<TcpStream>>> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.context("connect")?;
+        self.shake_hands(stream).await.map(Connection::on)
+    }
+
+    /// Shakes hands with 127.0.0.1 over this connection.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn shake_hands(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>> {
         stream.set_nodelay(true).context("switch Nagle's algorithm off")?;
         let name = ServerName::IpAddress(IpAddr::V4([127, 0, 0, 1].into()));
-        Ok(Connection::on(self.0.connect(name, stream).await.context("shake hands")?))
+        self.0.connect(name, stream).await.context("shake hands")
     }
 }
 
