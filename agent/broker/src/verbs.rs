@@ -9,8 +9,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, RecordedHead, RegisteredHosting, Reply, Request,
-    Urgency,
+    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, Purpose, RecordedHead, RegisteredHosting, Reply,
+    Request,
 };
 use rustix::{
     fs::{FileType, OFlags},
@@ -134,9 +134,9 @@ impl Broker {
         }
         let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
         admission::readmit(&hosting, &self.config, &accounts)?;
-        let slot = match call.urgency {
-            Urgency::EndsAccess => self.php_calls.take(&hosting.hosting),
-            Urgency::Ordinary | Urgency::Examines => self.php_calls.take_leaving_some(&hosting.hosting),
+        let slot = match call.purpose {
+            Purpose::EndsAccess => self.php_calls.take(&hosting.hosting),
+            Purpose::Ordinary | Purpose::Examines => self.php_calls.take_leaving_some(&hosting.hosting),
         };
         let _slot = slot.map_err(|full| match full {
             Full::Total => Refusal::busy("as many PHP calls as the broker allows are running"),
@@ -145,10 +145,10 @@ impl Broker {
         let start = PhpStart {
             worker: &self.config.php_worker,
             bridge: &self.config.bridge,
-            cache_root: match call.urgency {
-                Urgency::Ordinary => self.config.php_cache.as_deref(),
+            cache_root: match call.purpose {
+                Purpose::Ordinary => self.config.php_cache.as_deref(),
                 // The site's code writes there as well, and may have left a bridge of its own.
-                Urgency::Examines | Urgency::EndsAccess => None,
+                Purpose::Examines | Purpose::EndsAccess => None,
             },
             more: &self.config.php_paths,
             hosting: &hosting,

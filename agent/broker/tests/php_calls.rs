@@ -15,7 +15,7 @@ mod system_user;
 
 use std::{fs, os::unix::fs::symlink};
 
-use latchkey_protocol::{Asked, PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency};
+use latchkey_protocol::{Asked, PhpCall, PhpEnd, Purpose, RefusalCode, Reply, Request};
 use node::{Node, check_refused};
 use rustix::process::Signal;
 use system_user::until;
@@ -110,10 +110,10 @@ fn calls_that_end_access_run_while_the_others_fill_their_part() {
     let ordinary: Vec<_> = (0..3).map(|_| node.start_php(60_000, "sleep\n")).collect();
     until("the ordinary calls run", || node.user.processes().len() >= 6);
     check_refused(&node.start_php(5000, "\n").answer(), RefusalCode::Busy, None);
-    let call = |urgency| PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 5000, urgency };
-    let (end, ..) = node.start_call(call(Urgency::EndsAccess), "\n").end();
+    let call = |purpose| PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 5000, purpose };
+    let (end, ..) = node.start_call(call(Purpose::EndsAccess), "\n").end();
     assert_eq!(end, PhpEnd::Exited { code: 0 });
-    check_refused(&node.start_call(call(Urgency::Ordinary), "\n").answer(), RefusalCode::Busy, None);
+    check_refused(&node.start_call(call(Purpose::Ordinary), "\n").answer(), RefusalCode::Busy, None);
     drop(ordinary);
     until("the processes are gone", || node.user.processes().is_empty());
 }
@@ -148,8 +148,8 @@ fn a_call_of_no_hosting_with_a_bad_docroot_deadline_or_descriptor_is_refused_bes
     let directory = fs::File::open("/").unwrap();
     let directory = std::os::fd::AsFd::as_fd(&directory);
     let socket = node.connect();
-    let urgency = latchkey_protocol::Urgency::Ordinary;
-    let call = latchkey_protocol::PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 1000, urgency };
+    let purpose = latchkey_protocol::Purpose::Ordinary;
+    let call = latchkey_protocol::PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 1000, purpose };
     socket.send(&Asked::from(Request::StartPhp(call)), &[directory, directory, directory]).unwrap();
     check_refused(&socket.receive::<Reply>().unwrap().0, RefusalCode::Invalid, Some("descriptors"));
     assert_eq!(node.start_php_in("", 5000, "x").end().0, PhpEnd::Exited { code: 0 });
@@ -201,17 +201,17 @@ fn a_compiled_bridge_that_the_site_put_in_place_of_ours_is_not_believed_where_it
         fs::write(&bridge, format!("<?php fwrite(fopen('php://fd/3', 'w'), '{said}');")).unwrap();
         fs::File::options().write(true).open(&bridge).unwrap().set_modified(old).unwrap();
     };
-    let said = |urgency| {
-        let call = PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 5000, urgency };
+    let said = |purpose| {
+        let call = PhpCall { hosting: "h1".into(), docroot: String::new(), deadline_ms: 5000, purpose };
         let (end, reply, log) = node.start_call(call, "").end();
         assert_eq!(end, PhpEnd::Exited { code: 0 }, "{log}");
         reply
     };
     write("nothing was left");
-    assert_eq!(said(Urgency::Ordinary), "nothing was left");
+    assert_eq!(said(Purpose::Ordinary), "nothing was left");
     write("an administrator");
     // The trap works: what was compiled before is what runs.
-    assert_eq!(said(Urgency::Ordinary), "nothing was left");
-    assert_eq!(said(Urgency::Examines), "an administrator");
-    assert_eq!(said(Urgency::EndsAccess), "an administrator");
+    assert_eq!(said(Purpose::Ordinary), "nothing was left");
+    assert_eq!(said(Purpose::Examines), "an administrator");
+    assert_eq!(said(Purpose::EndsAccess), "an administrator");
 }

@@ -27,7 +27,7 @@ use std::{
 };
 
 use latchkey_protocol::{
-    Asked, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency,
+    Asked, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall, PhpEnd, Purpose, RefusalCode, Reply, Request,
 };
 use node::{Node, check_refused};
 use rustix::{
@@ -92,7 +92,7 @@ fn check_refused_and_logged(node: &Node, request: Request, code: RefusalCode, fi
 }
 
 fn call(hosting: &str, docroot: &str) -> PhpCall {
-    PhpCall { hosting: hosting.into(), docroot: docroot.into(), deadline_ms: 5000, urgency: Urgency::EndsAccess }
+    PhpCall { hosting: hosting.into(), docroot: docroot.into(), deadline_ms: 5000, purpose: Purpose::EndsAccess }
 }
 
 fn pipes() -> [(std::io::PipeReader, std::io::PipeWriter); 3] {
@@ -215,7 +215,7 @@ fn frames_that_are_none_are_dropped_and_logged_and_the_next_is_answered() {
         r#"{"request":{"shell":"sh -c id"}}"#,
         r#"{"request":"list_hostings","request":{"drop_hosting":{"hosting":"h1"}}}"#,
         r#"{"request":{"list_hostings":null,"run":1}}"#,
-        r#"{"request":{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"urgency":"ordinary","uid":0}}}"#,
+        r#"{"request":{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"purpose":"ordinary","uid":0}}}"#,
         r#"{"request":{"register_hosting":{"hosting":"h1","system_user":"x","home":"/","php_binary":"","uid":0}}}"#,
         r#"{"request":{"record_audit_head":{"seq":18446744073709551616,"hash":""}}}"#,
         "list_hostings",

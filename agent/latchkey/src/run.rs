@@ -15,7 +15,7 @@ use crate::doors::Doors;
 use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
-use crate::wordpress::{look, reaper, redeemer};
+use crate::wordpress::{reaper, redeemer, scan};
 use crate::{api, background, gateway, notify, privileges};
 
 /// Runs the agent until it is told to stop.
@@ -53,7 +53,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::expire_shares(serve.clone()));
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
     tokio::spawn(background::look_again(serve.clone()));
-    tokio::spawn(look::retry(serve.clone()));
+    tokio::spawn(scan::retry(serve.clone()));
     tokio::spawn(background::catch_up(serve.clone()));
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));

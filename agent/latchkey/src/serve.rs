@@ -26,7 +26,7 @@ use crate::store::backup::Copy;
 use crate::store::wordpress_sessions::Site;
 use crate::wordpress::bridge::Bridge;
 use crate::wordpress::first_use::FirstUses;
-use crate::wordpress::look::Looks;
+use crate::wordpress::scan::Scans;
 use crate::wordpress::script::Presses;
 
 /// What every part of the agent works with.
@@ -36,7 +36,7 @@ pub(crate) struct Serve {
     pub(crate) broker: Broker,
     pub(crate) bridge: Bridge,
     pub(crate) first_uses: FirstUses,
-    pub(crate) looks: Looks,
+    pub(crate) scans: Scans,
     pub(crate) presses: Presses,
     pub(crate) started_at: Timestamp,
     records: mpsc::Sender<Record>,
@@ -58,8 +58,8 @@ impl Serve {
         let broker = Broker::at(&config.broker.socket);
         let bridge = Bridge::new(broker.clone());
         let started_at = state.clock.now();
-        let (first_uses, looks, presses) = (FirstUses::default(), Looks::default(), Presses::default());
-        (Arc::new(Self { config, state, broker, bridge, first_uses, looks, presses, started_at, records }), to_record)
+        let (first_uses, scans, presses) = (FirstUses::default(), Scans::default(), Presses::default());
+        (Arc::new(Self { config, state, broker, bridge, first_uses, scans, presses, started_at, records }), to_record)
     }
 
     /// Changes the state and closes what it no longer allows. Answers within three seconds of the change.

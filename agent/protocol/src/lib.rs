@@ -16,6 +16,6 @@ pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use listener::FrameListener;
 pub use message::{
     AUDIT_HEADS_MAX, Asked, CRONTAB_MAX_BYTES, Confinement, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd,
-    RefusalCode, RegisteredHosting, Reply, Request, Urgency,
+    Purpose, RefusalCode, RegisteredHosting, Reply, Request,
 };
 pub use php_exit::PHP_NOT_STARTED;

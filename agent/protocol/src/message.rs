@@ -110,14 +110,14 @@ pub struct PhpCall {
     /// Wall-clock time until everything of the call is killed, 1 to [`PHP_DEADLINE_MAX_MS`] milliseconds.
     pub deadline_ms: u32,
     /// What it is for.
-    pub urgency: Urgency,
+    pub purpose: Purpose,
 }
 
 /// What a PHP call is for, which decides how many there may be, and whether compiled scripts that the hosting's own
 /// code could have put in place of the bridge are used: those save time, and are not believed where it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Urgency {
+pub enum Purpose {
     /// Anything but the others.
     Ordinary,
     /// It looks for what somebody left on the hosting. Runs without compiled scripts.
@@ -249,9 +249,9 @@ mod tests {
                 hosting: "h1".into(),
                 docroot: "public".into(),
                 deadline_ms: 5,
-                urgency: Urgency::EndsAccess,
+                purpose: Purpose::EndsAccess,
             }),
-            r#"{"start_php":{"hosting":"h1","docroot":"public","deadline_ms":5,"urgency":"ends_access"}}"#,
+            r#"{"start_php":{"hosting":"h1","docroot":"public","deadline_ms":5,"purpose":"ends_access"}}"#,
         );
     }
 
@@ -272,8 +272,8 @@ mod tests {
             r#"{"run":{"command":"id"}}"#,
             r#"{"read_crontab":{"hosting":"h1","user":"root"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":""}}"#,
-            r#"{"start_php":{"hosting":"h1","docroot":"","urgency":"ordinary"}}"#,
-            r#"{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"urgency":"most"}}"#,
+            r#"{"start_php":{"hosting":"h1","docroot":"","purpose":"ordinary"}}"#,
+            r#"{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"purpose":"most"}}"#,
             r#"{"record_audit_head":{"seq":-1,"hash":""}}"#,
             r#"{"drop_hosting":{"hosting":"h1"},"list_hostings":null}"#,
         ] {

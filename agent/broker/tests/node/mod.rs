@@ -13,7 +13,7 @@ use std::{
 };
 
 use latchkey_protocol::{
-    Asked, FrameSocket, HostingRegistration, PhpCall, PhpEnd, RefusalCode, Reply, Request, Urgency,
+    Asked, FrameSocket, HostingRegistration, PhpCall, PhpEnd, Purpose, RefusalCode, Reply, Request,
 };
 use rustix::process::{Pid, Signal};
 
@@ -145,8 +145,8 @@ impl Node {
     }
 
     pub(crate) fn start_php_in(&self, docroot: &str, deadline_ms: u32, request: &str) -> RunningCall {
-        let urgency = Urgency::Ordinary;
-        self.start_call(PhpCall { hosting: "h1".into(), docroot: docroot.into(), deadline_ms, urgency }, request)
+        let purpose = Purpose::Ordinary;
+        self.start_call(PhpCall { hosting: "h1".into(), docroot: docroot.into(), deadline_ms, purpose }, request)
     }
 
     pub(crate) fn start_call(&self, call: PhpCall, request: &str) -> RunningCall {

@@ -17,7 +17,7 @@ use crate::serve::Serve;
 use crate::store::residue::{self, Residue};
 use crate::store::wordpress_sessions::{self, Look, Site, WordpressSession};
 use crate::store::{StoreError, gateway_rows};
-use crate::wordpress::{look, sessions};
+use crate::wordpress::{scan, sessions};
 
 /// A reply comes within three seconds, whatever hangs; this much of it is for the sites.
 const TIME_FOR_SITES: Duration = Duration::from_millis(2_400);
@@ -59,7 +59,7 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let shares = shares_that_ended(&serve, &wordpress);
     close_wordpress(&serve, wordpress, &mut ended).await;
     // After the sessions: they come first, and what somebody did until then is to be found.
-    ended.residue.extend(look::at_shares(&serve, shares, until).await);
+    ended.residue.extend(scan::at_shares(&serve, shares, until).await);
     ended
 }
 

@@ -128,18 +128,18 @@ pub(crate) fn is_used(connection: &Connection, share: ShareId) -> Result<bool, S
 }
 
 /// Notes that what a share left is to be looked for; `false` if it was never used.
-pub(crate) fn ask_for_look(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
+pub(crate) fn ask_for_scan(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
     connection
-        .execute("UPDATE first_uses SET to_be_looked_at = 1 WHERE share = ?1", [share.to_string()])
+        .execute("UPDATE first_uses SET to_be_scanned = 1 WHERE share = ?1", [share.to_string()])
         .map(|changed| changed > 0)
         .map_err(StoreError::at("note that a share is to be looked at"))
 }
 
 /// The shares of which it was not looked for yet.
-pub(crate) fn to_be_looked_at(connection: &Connection) -> Result<Vec<ShareId>, StoreError> {
+pub(crate) fn to_be_scanned(connection: &Connection) -> Result<Vec<ShareId>, StoreError> {
     let failed = StoreError::at;
     let mut statement = connection
-        .prepare("SELECT share FROM first_uses WHERE to_be_looked_at = 1")
+        .prepare("SELECT share FROM first_uses WHERE to_be_scanned = 1")
         .map_err(failed("read what is to be looked at"))?;
     let found = statement.query_map([], |row| row.get(0)).map_err(failed("read what is to be looked at"))?;
     let found: Vec<String> = found.collect::<Result<_, _>>().map_err(failed("read what is to be looked at"))?;
@@ -147,13 +147,13 @@ pub(crate) fn to_be_looked_at(connection: &Connection) -> Result<Vec<ShareId>, S
 }
 
 /// Keeps what a look at the hosting found, in place of what the one before found.
-pub(crate) fn save_look(connection: &Connection, share: ShareId, found: &[Residue]) -> Result<(), StoreError> {
+pub(crate) fn save_scan(connection: &Connection, share: ShareId, found: &[Residue]) -> Result<(), StoreError> {
     connection
-        .execute("DELETE FROM residue WHERE share = ?1 AND of_look = 1", [share.to_string()])
+        .execute("DELETE FROM residue WHERE share = ?1 AND of_scan = 1", [share.to_string()])
         .map_err(StoreError::at("forget what a look found before"))?;
     found.iter().try_for_each(|one| insert(connection, share, one, 1))?;
     connection
-        .execute("UPDATE first_uses SET to_be_looked_at = 0 WHERE share = ?1", [share.to_string()])
+        .execute("UPDATE first_uses SET to_be_scanned = 0 WHERE share = ?1", [share.to_string()])
         .map(drop)
         .map_err(StoreError::at("note that a share was looked at"))
 }
@@ -163,12 +163,12 @@ pub(crate) fn save(connection: &Connection, share: ShareId, residue: &Residue) -
     insert(connection, share, residue, 0)
 }
 
-fn insert(connection: &Connection, share: ShareId, residue: &Residue, of_look: u8) -> Result<(), StoreError> {
+fn insert(connection: &Connection, share: ShareId, residue: &Residue, of_scan: u8) -> Result<(), StoreError> {
     let Residue { kind, what, undo } = residue;
     connection
         .execute(
-            "INSERT OR REPLACE INTO residue (share, kind, what, undo, of_look) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![share.to_string(), json(kind)?.trim_matches('"'), what, undo, of_look],
+            "INSERT OR REPLACE INTO residue (share, kind, what, undo, of_scan) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![share.to_string(), json(kind)?.trim_matches('"'), what, undo, of_scan],
         )
         .map(drop)
         .map_err(StoreError::at("write what a share left behind"))
@@ -178,7 +178,7 @@ fn insert(connection: &Connection, share: ShareId, residue: &Residue, of_look: u
 pub(crate) fn of(connection: &Connection, share: ShareId) -> Result<Vec<Residue>, StoreError> {
     let failed = StoreError::at;
     let mut statement = connection
-        .prepare_cached("SELECT kind, what, undo FROM residue WHERE share = ?1 ORDER BY of_look, rowid")
+        .prepare_cached("SELECT kind, what, undo FROM residue WHERE share = ?1 ORDER BY of_scan, rowid")
         .map_err(failed("read what a share left behind"))?;
     let found = statement
         .query_map([share.to_string()], |row| row.try_into())
@@ -189,15 +189,15 @@ pub(crate) fn of(connection: &Connection, share: ShareId) -> Result<Vec<Residue>
         Ok(Residue { kind: from_json("kind of residue", &format!("{kind:?}"))?, what, undo })
     };
     let mut residue: Vec<Residue> = found.into_iter().map(read).collect::<Result<_, StoreError>>()?;
-    if is_to_be_looked_at(connection, share)? {
+    if is_to_be_scanned(connection, share)? {
         residue.push(Residue::being_looked_at());
     }
     Ok(residue)
 }
 
-fn is_to_be_looked_at(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
+fn is_to_be_scanned(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
     connection
-        .prepare_cached("SELECT 1 FROM first_uses WHERE share = ?1 AND to_be_looked_at = 1")
+        .prepare_cached("SELECT 1 FROM first_uses WHERE share = ?1 AND to_be_scanned = 1")
         .and_then(|mut statement| statement.exists([share.to_string()]))
         .map_err(StoreError::at("read whether a share is to be looked at"))
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use latchkey_protocol::{PhpCall, PhpEnd, RefusalCode, Urgency};
+use latchkey_protocol::{PhpCall, PhpEnd, Purpose, RefusalCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -191,7 +191,7 @@ impl Bridge {
         deadline: Duration,
     ) -> Result<R, BridgeError> {
         let _room = self.enter(&site.hosting).await?;
-        self.run(site, &encode(site, action, args, plugins)?, Urgency::Ordinary, deadline).await
+        self.run(site, &encode(site, action, args, plugins)?, Purpose::Ordinary, deadline).await
     }
 
     /// Runs an action that looks for what somebody left, past whatever the site's code could have put in its place.
@@ -203,7 +203,7 @@ impl Bridge {
         deadline: Duration,
     ) -> Result<R, BridgeError> {
         let _room = self.enter(&site.hosting).await?;
-        self.run(site, &encode(site, action, args, Plugins::Skipped)?, Urgency::Examines, deadline).await
+        self.run(site, &encode(site, action, args, Plugins::Skipped)?, Purpose::Examines, deadline).await
     }
 
     /// Runs an action that ends access: without plugins, and with room of its own.
@@ -214,18 +214,18 @@ impl Bridge {
         args: &A,
         deadline: Duration,
     ) -> Result<R, BridgeError> {
-        self.run(site, &encode(site, action, args, Plugins::Skipped)?, Urgency::EndsAccess, deadline).await
+        self.run(site, &encode(site, action, args, Plugins::Skipped)?, Purpose::EndsAccess, deadline).await
     }
 
     async fn run<R: DeserializeOwned>(
         &self,
         site: &Site,
         request: &[u8],
-        urgency: Urgency,
+        purpose: Purpose,
         deadline: Duration,
     ) -> Result<R, BridgeError> {
         let _in_use = COUNTED.php_in_use.enter();
-        let answer = self.exchange(site, request, urgency, deadline).await;
+        let answer = self.exchange(site, request, purpose, deadline).await;
         count(&answer);
         answer
     }
@@ -234,11 +234,11 @@ impl Bridge {
         &self,
         site: &Site,
         request: &[u8],
-        urgency: Urgency,
+        purpose: Purpose,
         deadline: Duration,
     ) -> Result<R, BridgeError> {
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        let call = PhpCall { hosting: site.hosting.clone(), docroot: site.docroot.clone(), deadline_ms, urgency };
+        let call = PhpCall { hosting: site.hosting.clone(), docroot: site.docroot.clone(), deadline_ms, purpose };
         let mut turns = deadline.min(LONGEST_QUEUE).as_millis() / PAUSE.as_millis();
         loop {
             // The broker keeps the deadline; one that does not is given up on.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use latchkey_protocol::{PhpCall, Urgency};
+use latchkey_protocol::{PhpCall, Purpose};
 use serde_json::Value;
 
 use super::hostings::{Registered, registered};
@@ -101,7 +101,7 @@ fn start(broker: &Broker, hosting: &Registered) -> Result<Outcome, BrokerError> 
     let deadline_ms = u32::try_from(DEADLINE.as_millis()).unwrap_or(u32::MAX);
     // In the home itself: it exists, whatever the sites are.
     let (hosting, docroot) = (hosting.hosting.clone(), String::new());
-    let call = PhpCall { hosting, docroot, deadline_ms, urgency: Urgency::Ordinary };
+    let call = PhpCall { hosting, docroot, deadline_ms, purpose: Purpose::Ordinary };
     bridge_call::run(&broker.connect()?, call, REQUEST)
 }
 

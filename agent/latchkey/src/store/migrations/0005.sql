@@ -5,8 +5,8 @@ CREATE TABLE first_uses (
     site TEXT NOT NULL,        -- JSON: hosting, docroot, url, in case the instance is gone when it is looked at
     at_ms INTEGER NOT NULL,
     before TEXT NOT NULL,      -- JSON
-    to_be_looked_at INTEGER NOT NULL DEFAULT 0
+    to_be_scanned INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Found by looking at the hosting; replaced by the next look.
-ALTER TABLE residue ADD COLUMN of_look INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE residue ADD COLUMN of_scan INTEGER NOT NULL DEFAULT 0;

@@ -1,6 +1,6 @@
-//! Looking at a hosting for what a person left there when their access ended, until it is done.
+//! Scanning a hosting for what a person left there when their access ended, until it is done.
 //!
-//! PHP looks, as the hosting's system user, and it is not waited for: sessions end first, the reply has three seconds,
+//! PHP scans, as the hosting's system user, and it is not waited for: sessions end first, the reply has three seconds,
 //! and a large site takes longer. What is not known yet is said to be looked at, and stands on the share later.
 
 use std::collections::{BTreeSet, HashSet};
@@ -18,6 +18,7 @@ use super::first_use::crontab;
 use super::left_behind::{self, Left};
 use crate::broker::BrokerError;
 use crate::problem::chain;
+use crate::request;
 use crate::serve::Serve;
 use crate::store::StoreError;
 use crate::store::residue::{self, FirstUse, Residue};
@@ -34,13 +35,13 @@ const MOST_AT_ONCE: usize = 2;
 const LOOKED_AT_AGAIN_AFTER: Duration = Duration::from_secs(35);
 const RETRIED_AFTER: Duration = Duration::from_secs(30);
 
-/// The looks that are under way.
-pub(crate) struct Looks {
+/// The scans that are under way.
+pub(crate) struct Scans {
     room: Semaphore,
     underway: Mutex<HashSet<ShareId>>,
 }
 
-impl Default for Looks {
+impl Default for Scans {
     fn default() -> Self {
         Self { room: Semaphore::new(MOST_AT_ONCE), underway: Mutex::default() }
     }
@@ -48,39 +49,39 @@ impl Default for Looks {
 
 /// A share that is being looked at; on drop it no longer is.
 struct Underway<'l> {
-    looks: &'l Looks,
+    scans: &'l Scans,
     share: ShareId,
 }
 
 impl<'l> Underway<'l> {
     /// `None` if somebody is looking at it already.
-    fn begin(looks: &'l Looks, share: ShareId) -> Option<Self> {
-        let new = looks.underway.lock().unwrap_or_else(PoisonError::into_inner).insert(share);
-        new.then_some(Self { looks, share })
+    fn begin(scans: &'l Scans, share: ShareId) -> Option<Self> {
+        let new = scans.underway.lock().unwrap_or_else(PoisonError::into_inner).insert(share);
+        new.then_some(Self { scans, share })
     }
 }
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
-        self.looks.underway.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.share);
+        self.scans.underway.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.share);
     }
 }
 
-/// Why a look did not come to an end.
+/// Why a scan did not come to an end.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum ScanError {
     #[error("the hosting cannot be looked at")]
     Bridge(#[from] BridgeError),
-    #[error("the look cannot be read or written down")]
+    #[error("the scan cannot be read or written down")]
     Store(#[from] StoreError),
 }
 
-/// Looks for what shares left whose access has ended; answers at `until` at the latest with what is known by then.
+/// Scans for what shares left whose access has ended; answers at `until` at the latest with what is known by then.
 pub(crate) async fn at_shares(serve: &Arc<Serve>, shares: BTreeSet<ShareId>, until: Instant) -> Vec<Residue> {
     let asked = serve.write(move |connection| {
         let mut used = Vec::new();
         for share in shares {
-            if residue::ask_for_look(connection, share)? {
+            if residue::ask_for_scan(connection, share)? {
                 used.push(share);
             }
         }
@@ -93,31 +94,31 @@ pub(crate) async fn at_shares(serve: &Arc<Serve>, shares: BTreeSet<ShareId>, unt
             return Vec::new();
         }
     };
-    let mut looks = tokio::task::JoinSet::new();
+    let mut scans = tokio::task::JoinSet::new();
     for share in used {
         let serve = serve.clone();
-        looks.spawn(async move { at_share(&serve, share).await });
+        scans.spawn(request::carried(async move { at_share(&serve, share).await }));
     }
     let mut found = Vec::new();
     let mut all_done = true;
-    while let Ok(Some(look)) = tokio::time::timeout_at(until, looks.join_next()).await {
-        match look {
+    while let Ok(Some(scan)) = tokio::time::timeout_at(until, scans.join_next()).await {
+        match scan {
             Ok(Some(residue)) => found.extend(residue),
             _ => all_done = false,
         }
     }
-    all_done &= looks.is_empty();
-    looks.detach_all();
+    all_done &= scans.is_empty();
+    scans.detach_all();
     if !all_done {
         found.push(Residue::being_looked_at());
     }
     found
 }
 
-/// Looks at what was not looked at yet, now and whenever there is some: a look may fail, and the agent may have stopped.
+/// Scans for what was not scanned for yet, now and whenever there is some: a scan may fail, and the agent may have stopped.
 pub(crate) async fn retry(serve: Arc<Serve>) {
     loop {
-        match serve.read(residue::to_be_looked_at).await {
+        match serve.read(residue::to_be_scanned).await {
             Ok(shares) => {
                 for share in shares {
                     at_share(&serve, share).await;
@@ -129,21 +130,21 @@ pub(crate) async fn retry(serve: Arc<Serve>) {
     }
 }
 
-/// Looks at one share's hosting now, and once more when requests that were under way are over. `None`: not done.
+/// Scans one share's hosting now, and once more when requests that were under way are over. `None`: not done.
 async fn at_share(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
-    let found = look(serve, share).await?;
+    let found = scan(serve, share).await?;
     let serve = serve.clone();
-    tokio::spawn(async move {
+    request::spawn(async move {
         tokio::time::sleep(LOOKED_AT_AGAIN_AFTER).await;
-        look(&serve, share).await;
+        scan(&serve, share).await;
     });
     Some(found)
 }
 
-async fn look(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
-    let _underway = Underway::begin(&serve.looks, share)?;
-    let _room = serve.looks.room.acquire().await.ok()?;
-    match look_and_save(serve, share).await {
+async fn scan(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
+    let _underway = Underway::begin(&serve.scans, share)?;
+    let _room = serve.scans.room.acquire().await.ok()?;
+    match scan_and_save(serve, share).await {
         Ok(found) => Some(found),
         Err(error) => {
             tracing::warn!(error = %chain(&error), %share, "what a share left behind is not known yet");
@@ -152,7 +153,7 @@ async fn look(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
     }
 }
 
-async fn look_and_save(serve: &Arc<Serve>, share: ShareId) -> Result<Vec<Residue>, LookError> {
+async fn scan_and_save(serve: &Arc<Serve>, share: ShareId) -> Result<Vec<Residue>, ScanError> {
     let first = serve.read(move |connection| residue::first_use(connection, share)).await?;
     let Some(first) = first else { return Ok(Vec::new()) };
     // Where the site is now: its files moved with it.
@@ -166,7 +167,7 @@ async fn look_and_save(serve: &Arc<Serve>, share: ShareId) -> Result<Vec<Residue
         None => vec![left_behind::hosting_is_gone(&site.hosting)],
     };
     let kept = found.clone();
-    serve.write(move |connection| residue::save_look(connection, share, &kept)).await?;
+    serve.write(move |connection| residue::save_scan(connection, share, &kept)).await?;
     Ok(found)
 }
 
