@@ -6,12 +6,19 @@
 //! not here.
 
 mod audit_head;
+mod bytes;
+mod files;
 mod frame;
 mod listener;
 mod message;
 mod php_exit;
+mod site_path;
 
 pub use audit_head::{NoHead, RecordedHead, is_sha256};
+pub use files::{
+    AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,
+    FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place,
+};
 pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use listener::FrameListener;
 pub use message::{
@@ -19,3 +26,4 @@ pub use message::{
     Purpose, RefusalCode, RegisteredHosting, Reply, Request,
 };
 pub use php_exit::PHP_NOT_STARTED;
+pub use site_path::{NAME_MAX_BYTES, SITE_PATH_MAX_BYTES, SitePath, SitePathError};

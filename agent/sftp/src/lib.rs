@@ -1,0 +1,1 @@
+//! SFTP version 3 over SSH, on files workers.
