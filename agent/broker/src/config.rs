@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::log;
+use crate::{ftp::config::FtpConfig, log};
 
 /// What the operator allows.
 #[derive(Debug, Clone, Deserialize)]
@@ -49,6 +49,8 @@ pub struct Config {
     /// Where the systemd journal listens, which gets a copy of each audit head. There need not be one.
     #[serde(default = "default_journal")]
     pub journal: PathBuf,
+    /// What lets people in by FTP; absent: nobody.
+    pub ftp: Option<FtpConfig>,
     /// The form of the log.
     #[serde(default)]
     pub log: log::Format,
@@ -129,7 +131,11 @@ impl Config {
             ("php_paths.write", &self.php_paths.write),
             ("php_paths.execute", &self.php_paths.execute),
         ];
-        for (key, paths) in paths {
+        let ftp = self.ftp.iter().flat_map(|ftp| {
+            [("ftp.socket", &ftp.socket), ("ftp.serve_socket", &ftp.serve_socket), ("ftp.folders", &ftp.folders)]
+        });
+        let ftp = ftp.map(|(key, path)| (key, std::slice::from_ref(path)));
+        for (key, paths) in paths.into_iter().chain(ftp) {
             if !paths.iter().all(|path| is_plain_absolute(path)) {
                 return Err(ConfigError::Value { key, expected: "absolute, without '.', '..' or a trailing slash" });
             }
@@ -144,6 +150,7 @@ impl Config {
             ("php_calls", self.php_calls),
             ("php_calls_per_hosting", self.php_calls_per_hosting),
             ("connections", self.connections),
+            ("ftp.sessions", self.ftp.as_ref().map_or(1, |ftp| ftp.sessions)),
         ] {
             if count == 0 {
                 return Err(ConfigError::Value { key, expected: "at least 1" });

@@ -12,7 +12,7 @@ use rustix::{
     process::Uid,
 };
 
-use crate::{refusal::Refusal, registry::Hosting};
+use crate::{refusal::Refusal, registry::Hosting, rights::RightsOf};
 
 /// A crontab could not be opened for a reason of the system's.
 #[derive(Debug, thiserror::Error)]
@@ -66,26 +66,6 @@ fn open_as(user: Uid, found: &OwnedFd) -> Result<OwnedFd, Errno> {
     let _rights = RightsOf::take(user)?;
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// This thread's effective user is another one until this is dropped. Its real user stays root, so that the other can
-/// neither signal nor trace it.
-struct RightsOf;
-
-impl RightsOf {
-    fn take(user: Uid) -> Result<RightsOf, Errno> {
-        rustix::thread::set_thread_res_uid(Uid::ROOT, user, Uid::ROOT)?;
-        Ok(RightsOf)
-    }
-}
-
-impl Drop for RightsOf {
-    fn drop(&mut self) {
-        if rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_err() {
-            // A broker that is not root in one of its threads would refuse what it is there for.
-            std::process::abort();
-        }
-    }
 }
 
 fn not_a_crontab(what: &str) -> Refusal {

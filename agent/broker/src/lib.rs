@@ -9,6 +9,7 @@ pub mod audit_heads;
 pub mod config;
 mod crontabs;
 pub mod directories;
+pub mod ftp;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]
 pub mod fuzz;
@@ -20,6 +21,7 @@ pub mod privileges;
 pub mod ready;
 pub mod refusal;
 pub mod registry;
+mod rights;
 pub mod slots;
 pub mod spawn;
 pub mod system_users;

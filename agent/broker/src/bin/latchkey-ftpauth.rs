@@ -1,0 +1,71 @@
+//! The program `latchkey-ftpauth`: ends what an earlier one left, tells serve, listens, and stops on SIGTERM or SIGINT.
+
+use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc, thread};
+
+use latchkey_broker::{
+    config::Config,
+    ftp::{listen, session, session::Sessions, sessions_before},
+    log, privileges, ready,
+    system_users::Accounts,
+};
+use latchkey_protocol::{FtpAnswered, FtpAsked};
+use nix::sys::signal::{SigSet, Signal};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::warn("latchkey-ftpauth does not start", &[("error", &log::chain(&*error))]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    privileges::give_up()?;
+    // Before any thread is started, so that all of them leave these to `wait` below.
+    let mut stop = SigSet::empty();
+    stop.add(Signal::SIGTERM);
+    stop.add(Signal::SIGINT);
+    stop.thread_block()?;
+
+    let config = Config::load(&config_path()?)?;
+    log::set_format(config.log);
+    let ftp = config.ftp.clone().ok_or("the configuration has no section [ftp]")?;
+    let serve = Accounts::read()?.find(&config.serve_user).ok_or("the account of serve_user does not exist")?;
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(&ftp.folders)?;
+    sessions_before::end(&ftp.folders)?;
+    tell_serve(&ftp.serve_socket, serve.uid);
+    let listener = listen::bind(&ftp.socket)?;
+    let (socket, folders) = (ftp.socket.clone(), ftp.folders.clone());
+    let sessions = Arc::new(Sessions { config, ftp, serve_uid: serve.uid });
+    thread::Builder::new().spawn(move || listen::serve(&listener, &sessions))?;
+    ready::notify()?;
+    log::info("listening", &[]);
+
+    let signal = stop.wait()?;
+    log::info("stopping", &[("signal", signal.as_str())]);
+    // Nobody could end them any more, so they end with it.
+    let _ = fs::remove_file(socket);
+    sessions_before::end(&folders)?;
+    std::process::exit(0)
+}
+
+/// Tells serve that no session from before is open. A serve that is not there has none to wait for.
+fn tell_serve(socket: &std::path::Path, serve_uid: u32) {
+    let told = session::connect(socket, serve_uid).and_then(|serve| {
+        serve.send(&FtpAsked::Started, &[])?;
+        Ok(serve.receive::<FtpAnswered>()?)
+    });
+    if let Err(error) = told {
+        log::info("serve was not told of the start", &[("error", &log::chain(&error))]);
+    }
+}
+
+fn config_path() -> Result<PathBuf, Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    match (arguments.next(), arguments.next(), arguments.next()) {
+        (Some(flag), Some(path), None) if flag == "--config" => Ok(path.into()),
+        _ => Err("usage: latchkey-ftpauth --config FILE".into()),
+    }
+}
