@@ -4,6 +4,7 @@
 
 use std::{
     fs::File,
+    net::IpAddr,
     os::fd::{AsFd as _, BorrowedFd},
     path::Path,
     time::Duration,
@@ -11,13 +12,16 @@ use std::{
 
 use latchkey_protocol::{DESCRIPTORS_MAX, FrameError, FrameSocket, Reply};
 
-use crate::{audit_heads::AuditHeads, config::Config, listen, registry::Registry, slots::Slots, verbs::Broker};
+use crate::{
+    audit_heads::AuditHeads, config::Config, ftp::question, listen, registry::Registry, slots::Slots, verbs::Broker,
+};
 
 /// A target: any bytes, and a panic if something is wrong.
 pub type Target = fn(&[u8]);
 
 /// Every target of this crate, by the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 2] = [("frames", frames), ("broker-configuration", configurations)];
+pub const TARGETS: [(&str, Target); 3] =
+    [("frames", frames), ("broker-configuration", configurations), ("ftp-question", ftp_questions)];
 
 const CONFIG: &str = r#"
 socket = "/nonexistent/broker.sock"
@@ -65,6 +69,15 @@ fn configurations(bytes: &[u8]) {
     if let Ok(config) = Config::parse(Path::new("broker.toml"), &text) {
         assert!(config.min_uid > 0);
         assert!(config.home_roots.iter().all(|root| root.is_absolute() && root.parent().is_some()));
+    }
+}
+
+/// What an FTP server asks, which holds what its client typed.
+fn ftp_questions(bytes: &[u8]) {
+    if let Ok(sign_in) = question::parse(bytes) {
+        assert!(question::is_whole(bytes), "half a question was answered");
+        assert!(!sign_in.login.contains('\n') && !sign_in.password.0.contains('\n'), "two lines became one");
+        assert!(sign_in.peer.parse::<IpAddr>().is_ok());
     }
 }
 
