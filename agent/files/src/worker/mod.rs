@@ -1,0 +1,165 @@
+//! The worker: takes requests from its socket, answers each from a small pool of threads, in any order.
+//!
+//! What a request does is in the modules below, one for each kind of thing; how a path is resolved is in `resolve`
+//! alone. Rights are those of the process: `latchkey-files` has given up all others before it comes here.
+
+mod answer;
+mod attributes;
+mod directories;
+mod fault;
+mod links;
+mod names;
+mod open;
+mod publish;
+mod remove_all;
+mod resolve;
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::Path,
+    sync::{
+        Arc, Barrier, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use latchkey_protocol::{FileAnswered, FileAsked, FileReply, FileRequest, FrameError, FrameSocket};
+
+use crate::{
+    client::{Client, ClientError},
+    worker::directories::Directories,
+};
+
+pub use resolve::{Home, HomeError};
+
+/// Threads that answer whatever is quick as long as the disk is.
+const QUICK: usize = 8;
+
+/// Threads for what may take long, so that it holds up nothing else: removing whole directories.
+const LONG: usize = 2;
+
+/// How many requests wait for a thread of each kind. Beyond that nothing is taken from the socket.
+const WAITING_MAX: usize = 64;
+
+/// Why the worker ended though its peer did not close the connection.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// A frame could not be received, or is none.
+    #[error("cannot go on with what serve sends")]
+    Frame(#[source] FrameError),
+    /// Its threads could not be started.
+    #[error("cannot start the threads of the worker")]
+    Threads(#[source] io::Error),
+}
+
+/// A worker whose threads run, and which has taken nothing from its socket yet.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    quick: SyncSender<Job>,
+    long: SyncSender<Job>,
+}
+
+/// What all threads work on.
+#[derive(Debug)]
+struct Shared {
+    socket: FrameSocket,
+    home: Home,
+    directories: Directories,
+}
+
+type Job = (FileAsked, Vec<OwnedFd>);
+
+impl Worker {
+    /// Starts all threads that it will ever have, and returns when they run.
+    pub fn start(home: Home, socket: FrameSocket) -> Result<Self, WorkerError> {
+        let shared = Arc::new(Shared { socket, home, directories: Directories::default() });
+        let running = Arc::new(Barrier::new(QUICK + LONG + 1));
+        let quick = start_pool(QUICK, &shared, &running).map_err(WorkerError::Threads)?;
+        let long = start_pool(LONG, &shared, &running).map_err(WorkerError::Threads)?;
+        running.wait();
+        Ok(Self { shared, quick, long })
+    }
+
+    /// Answers requests until the peer closes the connection, or sends what is no request.
+    pub fn run(self) -> Result<(), WorkerError> {
+        loop {
+            let job = match self.shared.socket.receive::<FileAsked>() {
+                Ok(job) => job,
+                Err(FrameError::Closed) => return Ok(()),
+                Err(error) => return Err(WorkerError::Frame(error)),
+            };
+            let pool = match job.0.request {
+                FileRequest::RemoveAll { .. } => &self.long,
+                _ => &self.quick,
+            };
+            if pool.send(job).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Why there is no worker in this process.
+#[derive(Debug, thiserror::Error)]
+pub enum InThreadError {
+    /// The home cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Its end of the socket cannot be made.
+    #[error("cannot make the socket of a worker")]
+    Socket(#[from] FrameError),
+    /// Its threads cannot be started.
+    #[error(transparent)]
+    Threads(#[from] WorkerError),
+    /// The client cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// A client of a worker in threads of this process, with this process's rights: for tests. Nothing confines it but the
+/// way it resolves paths. Needs the runtime of tokio.
+pub fn in_this_process(home: &Path) -> Result<Client, InThreadError> {
+    let home = Home::open(home)?;
+    let mount = home.mount();
+    let (near, far) = FrameSocket::pair()?;
+    let worker = Worker::start(home, far)?;
+    // It ends when the client closes its end.
+    drop(thread::spawn(move || worker.run()));
+    Ok(Client::over(near, mount)?)
+}
+
+fn start_pool(threads: usize, shared: &Arc<Shared>, running: &Arc<Barrier>) -> io::Result<SyncSender<Job>> {
+    let (jobs, queue) = sync_channel(WAITING_MAX);
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..threads {
+        let (shared, queue, running) = (Arc::clone(shared), Arc::clone(&queue), Arc::clone(running));
+        thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            running.wait();
+            answer_jobs(&shared, &queue);
+        })?;
+    }
+    Ok(jobs)
+}
+
+/// Enough for the deepest recursion, which is that of `remove_all`.
+const STACK_BYTES: usize = 512 * 1024;
+
+fn answer_jobs(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((asked, descriptors)) = job else { return };
+        let (reply, descriptor) = match answer::answer(shared, asked.request, descriptors) {
+            Ok(answer) => answer,
+            Err(fault) => (FileReply::Failed { fault }, None),
+        };
+        let answered = FileAnswered { number: asked.number, reply };
+        let beside: Vec<_> = descriptor.iter().map(std::os::fd::AsFd::as_fd).collect();
+        if shared.socket.send(&answered, &beside).is_err() {
+            // The peer is gone, which `run` notices.
+            let _ = shared.socket.shutdown();
+        }
+    }
+}

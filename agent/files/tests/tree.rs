@@ -1,0 +1,291 @@
+//! What a tree does with files, each refusal beside its permission.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    path::PathBuf,
+};
+
+use latchkey_files::{client::FilesError, tree::Tree, worker::in_this_process};
+use latchkey_protocol::{AttributeChanges, Creation, Existing, FileAccessMode, FileFault, Links, OpenHow, SitePath};
+
+/// A home with a root `site`, and a tree of it.
+struct Home {
+    dir: tempfile::TempDir,
+    tree: Tree,
+}
+
+impl Home {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("site")).unwrap();
+        fs::write(dir.path().join("secret"), "secret").unwrap();
+        let tree = Tree::new(in_this_process(dir.path()).unwrap(), path("site"));
+        Self { dir, tree }
+    }
+
+    fn on_disk(&self, name: &str) -> PathBuf {
+        self.dir.path().join("site").join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.on_disk(name)).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.on_disk(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn path(text: &str) -> SitePath {
+    SitePath::parse(text.as_bytes()).unwrap()
+}
+
+fn how(access: FileAccessMode, creation: Creation) -> OpenHow {
+    OpenHow { access, append: false, creation, mode: 0o666 }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, FilesError>, fault: FileFault) {
+    assert_eq!(result.unwrap_err(), FilesError::Fault(fault));
+}
+
+#[tokio::test]
+async fn files_are_opened_read_and_written_as_asked() {
+    let home = Home::new();
+    let file = home.tree.open(&path("a"), how(FileAccessMode::Write, Creation::New)).await.unwrap();
+    file.file().write_all(b"content").unwrap();
+    refused(home.tree.open(&path("a"), how(FileAccessMode::Write, Creation::New)).await, FileFault::Exists);
+    let read = home.tree.open(&path("a"), how(FileAccessMode::Read, Creation::Existing)).await.unwrap();
+    assert_eq!(std::io::read_to_string(read.file()).unwrap(), "content");
+    assert!(read.file().write_all(b"x").is_err());
+    let append = OpenHow { append: true, ..how(FileAccessMode::Write, Creation::Existing) };
+    home.tree.open(&path("a"), append).await.unwrap().file().write_all(b" more").unwrap();
+    assert_eq!(home.text("a"), "content more");
+    home.tree.open(&path("a"), how(FileAccessMode::ReadWrite, Creation::Truncate)).await.unwrap();
+    assert_eq!(home.text("a"), "");
+    refused(home.tree.open(&path("none"), how(FileAccessMode::Read, Creation::Existing)).await, FileFault::NotFound);
+    refused(home.tree.open(&path("a"), how(FileAccessMode::Read, Creation::Truncate)).await, FileFault::Invalid);
+    refused(home.tree.open(&path(""), how(FileAccessMode::Read, Creation::Existing)).await, FileFault::IsADirectory);
+}
+
+#[tokio::test]
+async fn an_upload_is_whole_or_not_there() {
+    let home = Home::new();
+    fs::write(home.on_disk("old"), "old").unwrap();
+    fs::set_permissions(home.on_disk("old"), fs::Permissions::from_mode(0o640)).unwrap();
+    let upload = home.tree.open_unnamed(&path("old"), 0o666).await.unwrap();
+    upload.file().write_all(b"new").unwrap();
+    assert_eq!((home.text("old").as_str(), home.names()), ("old", vec!["old".to_owned()]));
+    home.tree.publish(&upload, &path("old")).await.unwrap();
+    assert_eq!((home.text("old").as_str(), home.names()), ("new", vec!["old".to_owned()]));
+    assert_eq!(fs::metadata(home.on_disk("old")).unwrap().mode() & 0o7777, 0o640);
+    refused(home.tree.publish(&upload, &path("again")).await, FileFault::Invalid);
+
+    let fresh = home.tree.open_unnamed(&path("fresh"), 0o4666).await.unwrap();
+    home.tree.publish(&fresh, &path("fresh")).await.unwrap();
+    assert_eq!(fs::metadata(home.on_disk("fresh")).unwrap().mode() & 0o7777, 0o644);
+    let dropped = home.tree.open_unnamed(&path("dropped"), 0o666).await.unwrap();
+    drop(dropped);
+    assert_eq!(home.names(), ["fresh", "old"]);
+}
+
+#[tokio::test]
+async fn an_upload_through_a_link_replaces_what_it_points_at() {
+    let home = Home::new();
+    fs::create_dir(home.on_disk("d")).unwrap();
+    fs::write(home.on_disk("d/f"), "old").unwrap();
+    symlink("d/f", home.on_disk("link")).unwrap();
+    symlink("../secret", home.on_disk("out")).unwrap();
+    let upload = home.tree.open_unnamed(&path("link"), 0o666).await.unwrap();
+    home.tree.publish(&upload, &path("link")).await.unwrap();
+    assert_eq!(home.text("d/f"), "");
+    assert!(fs::symlink_metadata(home.on_disk("link")).unwrap().is_symlink());
+    let upload = home.tree.open_unnamed(&path("out"), 0o666).await.unwrap();
+    refused(home.tree.publish(&upload, &path("out")).await, FileFault::Denied);
+    refused(home.tree.publish(&upload, &path("d")).await, FileFault::IsADirectory);
+    assert_eq!(fs::read_to_string(home.dir.path().join("secret")).unwrap(), "secret");
+}
+
+#[tokio::test]
+async fn attributes_are_read_and_changed_of_files_directories_and_links() {
+    let home = Home::new();
+    fs::write(home.on_disk("f"), "12345").unwrap();
+    symlink("f", home.on_disk("l")).unwrap();
+    fs::create_dir(home.on_disk("d")).unwrap();
+    let stat = home.tree.stat(&path("l"), Links::Followed).await.unwrap();
+    assert_eq!((stat.size, stat.mode & 0o170_000), (5, 0o100_000));
+    let stat = home.tree.stat(&path("l"), Links::Meant).await.unwrap();
+    assert_eq!(stat.mode & 0o170_000, 0o120_000);
+    let changes = AttributeChanges { size: Some(2), mode: Some(0o6751), times: Some((1000, -2000)) };
+    home.tree.set_attributes(&path("l"), Links::Followed, changes).await.unwrap();
+    let found = fs::metadata(home.on_disk("f")).unwrap();
+    assert_eq!((found.len(), found.mode() & 0o7777, found.atime(), found.mtime()), (2, 0o751, 1000, -2000));
+    let times = AttributeChanges { times: Some((5, 6)), ..AttributeChanges::default() };
+    home.tree.set_attributes(&path("l"), Links::Meant, times).await.unwrap();
+    assert_eq!(fs::symlink_metadata(home.on_disk("l")).unwrap().mtime(), 6);
+    let mode = AttributeChanges { mode: Some(0o700), ..AttributeChanges::default() };
+    refused(home.tree.set_attributes(&path("l"), Links::Meant, mode).await, FileFault::NotRegular);
+    home.tree.set_attributes(&path("d"), Links::Meant, mode).await.unwrap();
+    assert_eq!(fs::metadata(home.on_disk("d")).unwrap().mode() & 0o7777, 0o700);
+    let size = AttributeChanges { size: Some(u64::MAX), ..AttributeChanges::default() };
+    refused(home.tree.set_attributes(&path("f"), Links::Followed, size).await, FileFault::TooLarge);
+
+    let open = home.tree.open(&path("f"), how(FileAccessMode::ReadWrite, Creation::Existing)).await.unwrap();
+    home.tree.set_open_attributes(&open, changes).await.unwrap();
+    assert_eq!(fs::metadata(home.on_disk("f")).unwrap().mtime(), -2000);
+    assert!(home.tree.stat_file_system(&path("f")).await.unwrap().blocks > 0);
+}
+
+#[tokio::test]
+async fn a_directory_is_read_whole_whatever_its_names() {
+    let home = Home::new();
+    let names: Vec<Vec<u8>> = (0..300_u32)
+        .map(|n| [format!("{n:03}-").as_bytes(), &[b'\n'; 200]].concat())
+        .chain([b"caf\xe9".to_vec(), vec![0xff; 255], b"-rf".to_vec()])
+        .collect();
+    for name in &names {
+        use std::os::unix::ffi::OsStrExt as _;
+        fs::write(home.on_disk("").join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
+    }
+    let mut directory = home.tree.open_directory(&path("")).await.unwrap();
+    let first = directory.next().await.unwrap();
+    assert!(first.len() < names.len(), "all {} entries fit into one frame", first.len());
+    let rest = directory.rest().await.unwrap();
+    let mut found: Vec<_> = first.into_iter().chain(rest).map(|entry| entry.name).collect();
+    found.sort();
+    let mut expected = names;
+    expected.sort();
+    assert_eq!(found, expected);
+    assert!(directory.next().await.unwrap().is_empty());
+    refused(home.tree.open_directory(&path("-rf")).await, FileFault::NotADirectory);
+}
+
+#[tokio::test]
+async fn names_are_made_renamed_and_removed() {
+    let home = Home::new();
+    home.tree.make_directory(&path("d"), 0o4777).await.unwrap();
+    assert_eq!(fs::metadata(home.on_disk("d")).unwrap().mode() & 0o7777, 0o755);
+    refused(home.tree.make_directory(&path("d"), 0o777).await, FileFault::Exists);
+    refused(home.tree.make_directory(&path(""), 0o777).await, FileFault::Exists);
+    fs::write(home.on_disk("a"), "a").unwrap();
+    fs::write(home.on_disk("d/b"), "b").unwrap();
+    refused(home.tree.rename(&path("a"), &path("d/b"), Existing::Refused).await, FileFault::Exists);
+    home.tree.rename(&path("a"), &path("d/b"), Existing::Replaced).await.unwrap();
+    assert_eq!((home.text("d/b").as_str(), home.names()), ("a", vec!["d".to_owned()]));
+    refused(home.tree.remove_directory(&path("d")).await, FileFault::NotEmpty);
+    refused(home.tree.remove_file(&path("d")).await, FileFault::IsADirectory);
+    home.tree.remove_file(&path("d/b")).await.unwrap();
+    home.tree.remove_directory(&path("d")).await.unwrap();
+    refused(home.tree.remove_directory(&path("")).await, FileFault::Denied);
+    refused(home.tree.remove_all(&path("")).await, FileFault::Denied);
+    refused(home.tree.rename(&path(""), &path("x"), Existing::Replaced).await, FileFault::Denied);
+}
+
+#[tokio::test]
+async fn a_tree_of_any_depth_is_removed_and_links_are_not_followed() {
+    let home = Home::new();
+    let mut deep = home.on_disk("deep");
+    for level in 0..200 {
+        fs::create_dir(&deep).unwrap();
+        fs::write(deep.join("f"), "").unwrap();
+        symlink(home.dir.path(), deep.join("l")).unwrap();
+        deep = deep.join(format!("{level}"));
+    }
+    home.tree.remove_all(&path("deep")).await.unwrap();
+    assert!(home.names().is_empty());
+    assert_eq!(fs::read_to_string(home.dir.path().join("secret")).unwrap(), "secret");
+    symlink("../secret", home.on_disk("l")).unwrap();
+    home.tree.remove_all(&path("l")).await.unwrap();
+    assert!(home.names().is_empty() && home.dir.path().join("secret").exists());
+    refused(home.tree.remove_all(&path("none")).await, FileFault::NotFound);
+}
+
+#[tokio::test]
+async fn links_lead_to_within_the_root_only() {
+    let home = Home::new();
+    fs::create_dir_all(home.on_disk("d/e")).unwrap();
+    fs::write(home.on_disk("f"), "f").unwrap();
+    for target in ["../../f", "g/missing", "./../x"] {
+        home.tree.symbolic_link(&path("d/e/l"), target.as_bytes()).await.unwrap();
+        assert_eq!(home.tree.read_link(&path("d/e/l")).await.unwrap(), target.as_bytes());
+        home.tree.remove_file(&path("d/e/l")).await.unwrap();
+    }
+    symlink(".", home.on_disk("self")).unwrap();
+    symlink("..", home.on_disk("up")).unwrap();
+    for target in ["/etc/passwd", "../../../secret", "e/../../../secret", "missing/../../../../etc", "../../up/secret"]
+    {
+        refused(home.tree.symbolic_link(&path("d/e/l"), target.as_bytes()).await, FileFault::Denied);
+    }
+    refused(home.tree.symbolic_link(&path("self/l"), b"../secret").await, FileFault::Denied);
+    refused(home.tree.symbolic_link(&path("l"), b"").await, FileFault::Invalid);
+    refused(home.tree.read_link(&path("f")).await, FileFault::Invalid);
+    home.tree.hard_link(&path("f"), &path("d/hard")).await.unwrap();
+    assert_eq!(fs::metadata(home.on_disk("f")).unwrap().nlink(), 2);
+    refused(home.tree.hard_link(&path("f"), &path("d/hard")).await, FileFault::Exists);
+    refused(home.tree.hard_link(&path("self"), &path("d/hard2")).await, FileFault::Denied);
+    refused(home.tree.hard_link(&path("d"), &path("d/hard2")).await, FileFault::IsADirectory);
+}
+
+#[tokio::test]
+async fn a_path_is_resolved_with_all_its_links() {
+    let home = Home::new();
+    fs::create_dir_all(home.on_disk("d/e")).unwrap();
+    symlink("d/e", home.on_disk("l")).unwrap();
+    assert_eq!(home.tree.resolve(&path("l")).await.unwrap(), path("d/e"));
+    assert_eq!(home.tree.resolve(&path("l/new")).await.unwrap(), path("d/e/new"));
+    assert_eq!(home.tree.resolve(&path("")).await.unwrap(), path(""));
+    refused(home.tree.resolve(&path("l/no/new")).await, FileFault::NotFound);
+    symlink("..", home.on_disk("up")).unwrap();
+    refused(home.tree.resolve(&path("up")).await, FileFault::Denied);
+}
+
+#[tokio::test]
+async fn a_root_is_a_directory_without_links() {
+    let home = Home::new();
+    symlink("site", home.dir.path().join("other")).unwrap();
+    let of = |root: &str| Tree::new(home.tree.client().clone(), path(root));
+    assert!(of("site").stat(&path(""), Links::Followed).await.is_ok());
+    refused(of("other").stat(&path(""), Links::Followed).await, FileFault::Denied);
+    refused(of("secret").stat(&path(""), Links::Followed).await, FileFault::Denied);
+    refused(of("none").stat(&path(""), Links::Followed).await, FileFault::NotFound);
+}
+
+#[tokio::test]
+async fn a_closed_client_is_gone_for_all_its_trees() {
+    let home = Home::new();
+    let other = home.tree.clone();
+    home.tree.client().close();
+    home.tree.client().gone().await;
+    assert_eq!(other.stat(&path(""), Links::Meant).await.unwrap_err(), FilesError::Gone);
+}
+
+#[tokio::test]
+async fn many_requests_are_under_way_at_a_time() {
+    let home = Home::new();
+    let tasks: Vec<_> = (0..500)
+        .map(|n| {
+            let tree = home.tree.clone();
+            tokio::spawn(async move {
+                let at = path(&format!("{n}"));
+                let file = tree.open(&at, how(FileAccessMode::ReadWrite, Creation::New)).await.unwrap();
+                write!(file.file(), "{n}").unwrap();
+                let mut read = String::new();
+                let again = tree.open(&at, how(FileAccessMode::Read, Creation::Existing)).await.unwrap();
+                again.file().read_to_string(&mut read).unwrap();
+                assert_eq!(read, n.to_string());
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(home.names().len(), 500);
+}
