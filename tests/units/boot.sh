@@ -18,7 +18,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 install -m 755 "$trial/programs/latchkey" /usr/bin/latchkey
 install -m 755 "$trial/programs/latchkey-broker" /usr/sbin/latchkey-broker
 mkdir -p /usr/lib/latchkey /etc/latchkey
-install -m 755 "$trial/programs/latchkey-php" "$trial/programs/attempts" /usr/lib/latchkey
+install -m 755 "$trial/programs/latchkey-php" "$trial/programs/latchkey-files" "$trial/programs/attempts" /usr/lib/latchkey
 cp -r "$trial/bridge/." /usr/lib/latchkey
 cp "$trial/config/"*.toml /etc/latchkey
 useradd --system --user-group --no-create-home --shell /usr/sbin/nologin latchkey

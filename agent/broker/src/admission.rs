@@ -183,7 +183,8 @@ fn admit_home(home: &str, user: &SystemUser, config: &Config) -> Result<PathBuf,
     }
 }
 
-fn open_without_links(path: &Path) -> rustix::io::Result<OwnedFd> {
+/// Opens a directory, following no link in any part of its path.
+pub(crate) fn open_without_links(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)
 }

@@ -43,6 +43,15 @@ pub struct Config {
     /// How many PHP calls of one hosting may run at a time.
     #[serde(default = "default_calls_per_hosting")]
     pub php_calls_per_hosting: usize,
+    /// The program `latchkey-files`.
+    #[serde(default = "default_files_worker")]
+    pub files_worker: PathBuf,
+    /// How many files workers may run at a time: hostings whose files are in use.
+    #[serde(default = "default_files_workers")]
+    pub files_workers: usize,
+    /// How many files workers of one hosting may run at a time. serve uses one; another may still be ending.
+    #[serde(default = "default_files_workers_per_hosting")]
+    pub files_workers_per_hosting: usize,
     /// How many connections may be open at a time.
     #[serde(default = "default_connections")]
     pub connections: usize,
@@ -118,11 +127,12 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let paths: [(&'static str, &[PathBuf]); 11] = [
+        let paths: [(&'static str, &[PathBuf]); 12] = [
             ("socket", std::slice::from_ref(&self.socket)),
             ("state_dir", std::slice::from_ref(&self.state_dir)),
             ("home_roots", &self.home_roots),
             ("php_worker", std::slice::from_ref(&self.php_worker)),
+            ("files_worker", std::slice::from_ref(&self.files_worker)),
             ("bridge", std::slice::from_ref(&self.bridge)),
             ("php_binaries", &self.php_binaries),
             ("php_cache", self.php_cache.as_slice()),
@@ -149,6 +159,8 @@ impl Config {
         for (key, count) in [
             ("php_calls", self.php_calls),
             ("php_calls_per_hosting", self.php_calls_per_hosting),
+            ("files_workers", self.files_workers),
+            ("files_workers_per_hosting", self.files_workers_per_hosting),
             ("connections", self.connections),
             ("ftp.sessions", self.ftp.as_ref().map_or(1, |ftp| ftp.sessions)),
         ] {
@@ -180,6 +192,18 @@ fn default_calls() -> usize {
 }
 
 fn default_calls_per_hosting() -> usize {
+    4
+}
+
+fn default_files_worker() -> PathBuf {
+    PathBuf::from("/usr/lib/latchkey/latchkey-files")
+}
+
+fn default_files_workers() -> usize {
+    256
+}
+
+fn default_files_workers_per_hosting() -> usize {
     4
 }
 

@@ -9,6 +9,7 @@ pub mod audit_heads;
 pub mod config;
 mod crontabs;
 pub mod directories;
+mod files_workers;
 pub mod ftp;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]

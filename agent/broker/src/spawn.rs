@@ -114,7 +114,7 @@ pub fn ask_confinement(program: &Path) -> Result<Confinement, SpawnError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one spawner of the broker, with a cleared environment")]
-fn worker(program: &Path) -> Command {
+pub(crate) fn worker(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().current_dir("/");
     command

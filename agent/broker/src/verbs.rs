@@ -22,6 +22,7 @@ use crate::{
     audit_heads::{AuditHeads, AuditHeadsError},
     config::Config,
     crontabs,
+    files_workers::{FilesWorkers, StartError},
     journal::Journal,
     log,
     refusal::Refusal,
@@ -38,6 +39,7 @@ pub struct Broker {
     registry: Mutex<Registry>,
     audit_heads: Mutex<AuditHeads>,
     php_calls: Slots,
+    files_workers: FilesWorkers,
 }
 
 /// What a request is answered with.
@@ -59,7 +61,10 @@ impl Broker {
     /// A broker with the state that was read at start.
     pub fn new(config: Config, registry: Registry, audit_heads: AuditHeads) -> Broker {
         let php_calls = Slots::new(config.php_calls, config.php_calls_per_hosting);
-        Broker { config, registry: Mutex::new(registry), audit_heads: Mutex::new(audit_heads), php_calls }
+        let files_workers =
+            FilesWorkers::new(&config.files_worker, config.files_workers, config.files_workers_per_hosting);
+        let (registry, audit_heads) = (Mutex::new(registry), Mutex::new(audit_heads));
+        Broker { config, registry, audit_heads, php_calls, files_workers }
     }
 
     /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
@@ -72,6 +77,8 @@ impl Broker {
                 alone(of_php(descriptors).and_then(|three| self.start_php(&call, three, connection)))
             }
             Request::ReadCrontab { hosting } => none(descriptors).and_then(|()| self.read_crontab(&hosting)),
+            Request::OpenFiles { hosting } => none(descriptors).and_then(|()| self.open_files(&hosting)),
+            Request::StopFiles { hosting } => alone(none(descriptors).and_then(|()| self.stop_files(&hosting))),
             Request::DescribeConfinement => alone(none(descriptors).and_then(|()| self.describe_confinement())),
             Request::RecordAuditHead { seq, hash } => {
                 let head = RecordedHead { seq, hash, set_back_to: None };
@@ -102,6 +109,9 @@ impl Broker {
         let hosting = admission::admit(request, &self.config, &accounts, &registry)?;
         let item = RegisteredHosting::from(&hosting);
         registry.insert(hosting).map_err(|error| Refusal::internal(&error))?;
+        drop(registry);
+        // Those that run are of the account that it was registered with before.
+        self.end_files(&item.hosting)?;
         log::info("registered a hosting", &[("hosting", &item.hosting), ("system_user", &item.system_user)]);
         Ok(Reply::Hostings { items: vec![item] })
     }
@@ -109,6 +119,7 @@ impl Broker {
     fn drop_hosting(&self, hosting: &str) -> Result<Reply, Refusal> {
         match self.registry().remove(hosting) {
             Ok(true) => {
+                self.end_files(hosting)?;
                 log::info("dropped a hosting", &[("hosting", hosting)]);
                 Ok(Reply::Done)
             }
@@ -169,6 +180,31 @@ impl Broker {
         admission::readmit(&hosting, &self.config, &accounts)?;
         let descriptor = crontabs::open(&self.config.crontabs, &hosting)?;
         Ok(Answer { reply: Reply::Crontab, descriptor })
+    }
+
+    fn open_files(&self, hosting: &str) -> Result<Answer, Refusal> {
+        let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
+        // Held until the worker runs, so that whoever forgets the hosting afterwards ends it.
+        let registry = self.registry();
+        let hosting = registry.find(hosting).ok_or_else(Refusal::unknown_hosting)?;
+        admission::readmit(hosting, &self.config, &accounts)?;
+        let started = self.files_workers.start(hosting).map_err(|error| match error {
+            StartError::Full(_) => Refusal::busy(error.to_string()),
+            _ => Refusal::internal(&error),
+        })?;
+        log::info("started a files worker", &[("hosting", &hosting.hosting)]);
+        Ok(Answer { reply: Reply::Files { mount: started.mount }, descriptor: Some(started.socket) })
+    }
+
+    fn stop_files(&self, hosting: &str) -> Result<Reply, Refusal> {
+        if self.registry().find(hosting).is_none() {
+            return Err(Refusal::unknown_hosting());
+        }
+        self.end_files(hosting).map(|()| Reply::Done)
+    }
+
+    fn end_files(&self, hosting: &str) -> Result<(), Refusal> {
+        self.files_workers.stop(hosting).map_err(|error| Refusal::internal(&error))
     }
 
     fn describe_confinement(&self) -> Result<Reply, Refusal> {

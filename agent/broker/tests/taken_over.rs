@@ -127,6 +127,8 @@ fn no_verb_works_for_a_hosting_that_is_not_registered() {
         let field = Some("hosting");
         check_refused_and_logged(&node, Request::DropHosting { hosting: hosting() }, RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::ReadCrontab { hosting: hosting() }, RefusalCode::NotFound, field);
+        check_refused_and_logged(&node, Request::OpenFiles { hosting: hosting() }, RefusalCode::NotFound, field);
+        check_refused_and_logged(&node, Request::StopFiles { hosting: hosting() }, RefusalCode::NotFound, field);
         let reply = ask_with(&node, Request::StartPhp(call(&hosting(), "")), of_call());
         check_refused(&reply, RefusalCode::NotFound, field);
     }
@@ -275,6 +277,8 @@ fn a_call_takes_three_open_streams_and_no_other_descriptors() {
     for request in [
         Request::ListHostings,
         Request::ReadCrontab { hosting: "h1".into() },
+        Request::OpenFiles { hosting: "h1".into() },
+        Request::StopFiles { hosting: "h1".into() },
         Request::DescribeConfinement,
         Request::DropHosting { hosting: "h1".into() },
     ] {

@@ -4,6 +4,7 @@
 //! program `latchkey-files` is [`worker`] behind a confinement.
 
 pub mod client;
+pub mod confinement;
 pub mod mount;
 pub mod tree;
 pub mod worker;

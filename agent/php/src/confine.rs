@@ -1,15 +1,15 @@
-//! What is given up before PHP starts: mounts, limits, privileges, and where the child may begin to look at files.
+//! What a call has of its own before PHP starts: mounts, limits, and where the child may begin to look at files.
 //!
 //! Which files it may reach is in `paths.rs`, which system calls in `system_calls.rs`. Order matters and is kept in `main.rs`: the mounts and the bounding set need root, files are opened as the user.
 
 use std::{ffi::CString, os::fd::OwnedFd, path::Path, time::Duration};
 
+use latchkey_confine::privileges::{self, PrivilegesError};
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags},
     io::Errno,
     mount::{MountFlags, MountPropagationFlags},
-    process::{DumpableBehavior, Gid, Resource, Rlimit, Uid},
-    thread::{CapabilitySet, CapabilitySets},
+    process::{Gid, Resource, Uid},
 };
 
 use crate::call::Call;
@@ -29,8 +29,6 @@ pub(crate) enum ConfineError {
         #[source]
         source: Errno,
     },
-    #[error("privileges remain after they were dropped: {0}")]
-    Remaining(&'static str),
     #[error("cannot enter {what}")]
     Enter {
         what: String,
@@ -41,11 +39,6 @@ pub(crate) enum ConfineError {
     ForeignHome,
     #[error("the cache directory belongs to somebody else")]
     ForeignCache,
-}
-
-/// Keeps the memory of this process from other processes of its user and from core dumps, until PHP is executed.
-pub(crate) fn hide_memory() -> Result<(), ConfineError> {
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(system("hide the memory"))
 }
 
 /// Keeps mounts made here away from the node.
@@ -75,10 +68,10 @@ pub(crate) fn mount_own_tmp(call: &Call) -> Result<(), ConfineError> {
 }
 
 /// Bounds what PHP can use up, whatever its own settings say.
-pub(crate) fn limit_resources(deadline: Duration) -> Result<(), ConfineError> {
+pub(crate) fn limit_resources(deadline: Duration) -> Result<(), PrivilegesError> {
     // A little more than the wall clock allows one thread, so that the deadline is what usually ends a loop.
     let cpu_s = deadline.as_secs() + 5;
-    let limits = [
+    privileges::limit(&[
         // Address space: PHP maps shared memory of extensions; what it fills is bounded by the data limit.
         (Resource::As, 4096 * MIB),
         (Resource::Data, 1024 * MIB),
@@ -88,48 +81,7 @@ pub(crate) fn limit_resources(deadline: Duration) -> Result<(), ConfineError> {
         (Resource::Cpu, cpu_s),
         (Resource::Core, 0),
         (Resource::Nofile, 1024),
-    ];
-    for (resource, limit) in limits {
-        let hard = rustix::process::getrlimit(resource).maximum.map_or(limit, |hard| hard.min(limit));
-        let new = Rlimit { current: Some(hard), maximum: Some(hard) };
-        rustix::process::setrlimit(resource, new).map_err(system("set a resource limit"))?;
-    }
-    Ok(())
-}
-
-/// Becomes the system user for good, and proves it.
-pub(crate) fn drop_privileges(uid: Uid, gid: Gid) -> Result<(), ConfineError> {
-    empty_bounding_set()?;
-    rustix::thread::set_no_new_privs(true).map_err(system("set no_new_privs"))?;
-    rustix::thread::set_thread_groups(&[]).map_err(system("drop supplementary groups"))?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(system("change the group"))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(system("change the user"))?;
-    keep_capabilities(CapabilitySet::empty())?;
-    verify_dropped(uid, gid)
-}
-
-/// In the watching parent: keeps of root's rights only the one to kill what the site's user started.
-pub(crate) fn keep_only_killing() -> Result<(), ConfineError> {
-    empty_bounding_set()?;
-    rustix::thread::set_no_new_privs(true).map_err(system("set no_new_privs"))?;
-    keep_capabilities(CapabilitySet::KILL)
-}
-
-fn empty_bounding_set() -> Result<(), ConfineError> {
-    for bit in 0..64 {
-        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)) {
-            Ok(()) => {}
-            // The first number that the kernel does not know.
-            Err(Errno::INVAL) => break,
-            Err(source) => return Err(system("empty the bounding set")(source)),
-        }
-    }
-    Ok(())
-}
-
-fn keep_capabilities(kept: CapabilitySet) -> Result<(), ConfineError> {
-    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
-    rustix::thread::set_capabilities(None, sets).map_err(system("drop capabilities"))
+    ])
 }
 
 /// Enters the docroot as the system user, sets the mode of new files, and returns the home that was found.
@@ -167,27 +119,6 @@ pub(crate) fn ensure_cache(cache: &Path, uid: Uid, gid: Gid) -> Result<(), Confi
         }
         Err(source) => Err(system("make the cache directory")(source)),
     }
-}
-
-fn verify_dropped(uid: Uid, gid: Gid) -> Result<(), ConfineError> {
-    let remaining = |what| Err(ConfineError::Remaining(what));
-    if rustix::process::getuid() != uid || rustix::process::geteuid() != uid {
-        return remaining("the user");
-    }
-    if rustix::process::getgid() != gid || rustix::process::getegid() != gid {
-        return remaining("the group");
-    }
-    if !rustix::process::getgroups().map_err(system("read the groups"))?.is_empty() {
-        return remaining("supplementary groups");
-    }
-    let held = rustix::thread::capabilities(None).map_err(system("read the capabilities"))?;
-    if !(held.effective.is_empty() && held.permitted.is_empty() && held.inheritable.is_empty()) {
-        return remaining("capabilities");
-    }
-    if rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_ok() {
-        return remaining("the way back to root");
-    }
-    Ok(())
 }
 
 fn system(action: &'static str) -> impl Fn(Errno) -> ConfineError {

@@ -18,6 +18,7 @@ mod watch;
 
 use std::{convert::Infallible, error::Error, ffi::OsString, fmt, io::Write as _, os::fd::AsFd, process::ExitCode};
 
+use latchkey_confine::privileges;
 use latchkey_protocol::PHP_NOT_STARTED;
 
 use crate::{call::Call, process::Forked};
@@ -36,8 +37,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Result<u8, Box<dyn Error>> {
-    process::close_strays()?;
-    confine::hide_memory()?;
+    latchkey_confine::descriptors::close_strays()?;
+    privileges::hide_memory()?;
     let call = Call::parse(arguments)?;
     let deadline = watch::Deadline::starting_now(call.deadline);
     let reply = descriptors::arrange()?;
@@ -61,7 +62,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<u8, Box<dyn Error>> 
         Forked::Parent { child } => {
             drop((reply, report));
             descriptors::let_go()?;
-            confine::keep_only_killing()?;
+            privileges::keep_only_killing()?;
             system_calls::allow_only_watching()?;
             Ok(watch::until_the_end(child, &deadline, &stop, &failure)?)
         }
@@ -74,7 +75,7 @@ fn become_php(call: &Call, parent: &impl AsFd) -> Result<Infallible, Box<dyn Err
     confine::mount_own_proc()?;
     confine::mount_own_tmp(call)?;
     confine::limit_resources(call.deadline)?;
-    confine::drop_privileges(call.uid, call.gid)?;
+    privileges::drop_all(call.uid, call.gid)?;
     // Changing the uid cleared it.
     process::die_with(parent)?;
     let home = confine::enter_docroot(call)?;

@@ -110,17 +110,6 @@ pub(crate) fn fork() -> Result<Forked, ProcessError> {
     }
 }
 
-/// Closes every descriptor but 0, 1 and 2. Call it before any other is opened.
-pub(crate) fn close_strays() -> Result<(), ProcessError> {
-    // SAFETY: nothing in this process owns a descriptor above 2 yet; what is open was inherited by number.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(ProcessError::System { action: "close inherited descriptors", source: io::Error::last_os_error() })
-    }
-}
-
 /// Marks every descriptor from 4 upwards close-on-exec; 0 to 3 are PHP's.
 pub(crate) fn close_on_exec_from_4() -> Result<(), ProcessError> {
     // SAFETY: close_range with CLOEXEC changes flags of descriptors and closes none, so nothing that owns one is hurt.

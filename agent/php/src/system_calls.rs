@@ -6,14 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-};
-
-#[cfg(target_arch = "x86_64")]
-const ARCH: TargetArch = TargetArch::x86_64;
-#[cfg(target_arch = "aarch64")]
-const ARCH: TargetArch = TargetArch::aarch64;
+use latchkey_confine::filter::{self, FilterError, Otherwise};
+use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
 /// What no site needs, whatever its arguments.
 const REFUSED: &[i64] = &[
@@ -149,15 +143,6 @@ const WATCHING: &[i64] = &[
     libc::SYS_write,
 ];
 
-/// A filter cannot be made or installed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FilterError {
-    #[error("cannot write the filter of system calls")]
-    Write(#[from] seccompiler::BackendError),
-    #[error("cannot install the filter of system calls")]
-    Install(#[from] seccompiler::Error),
-}
-
 /// Refuses this process, and all that it starts, what no site needs. Sets no_new_privs.
 pub(crate) fn refuse_what_no_site_needs() -> Result<(), FilterError> {
     let every = |number: &i64| (*number, vec![]);
@@ -168,8 +153,8 @@ pub(crate) fn refuse_what_no_site_needs() -> Result<(), FilterError> {
     refused.insert(libc::SYS_personality, vec![is_not(0, &[PERSONALITY_QUERY])?]);
     // Its flags lie in memory, where a filter cannot look. The C library takes ENOSYS for an old kernel and uses clone.
     let unknown = BTreeMap::from([(libc::SYS_clone3, vec![])]);
-    install(unknown, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.unsigned_abs()))?;
-    install(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))?;
+    filter::install(unknown, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.unsigned_abs()))?;
+    filter::install(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))?;
     #[cfg(target_arch = "x86_64")]
     seccompiler::apply_filter(&x32_refused())?;
     Ok(())
@@ -177,17 +162,7 @@ pub(crate) fn refuse_what_no_site_needs() -> Result<(), FilterError> {
 
 /// Leaves this process nothing but waiting for its child; anything else ends it.
 pub(crate) fn allow_only_watching() -> Result<(), FilterError> {
-    let allowed = WATCHING.iter().map(|number| (*number, vec![])).collect();
-    install(allowed, SeccompAction::KillProcess, SeccompAction::Allow)
-}
-
-fn install(
-    rules: BTreeMap<i64, Vec<SeccompRule>>,
-    otherwise: SeccompAction,
-    matching: SeccompAction,
-) -> Result<(), FilterError> {
-    let program: BpfProgram = SeccompFilter::new(rules, otherwise, matching, ARCH)?.try_into()?;
-    Ok(seccompiler::apply_filter(&program)?)
+    filter::allow_only(WATCHING, Otherwise::Killed)
 }
 
 fn refused_sockets() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {

@@ -54,6 +54,16 @@ pub enum Request {
         /// The hosting's id.
         hosting: String,
     },
+    /// Starts a files worker for a hosting. Answered by [`Reply::Files`].
+    OpenFiles {
+        /// The hosting's id.
+        hosting: String,
+    },
+    /// Kills the files workers of a hosting and waits until they are gone. Answered by [`Reply::Done`].
+    StopFiles {
+        /// The hosting's id.
+        hosting: String,
+    },
     /// Tells what the kernel has of what confines a PHP call. Answered by [`Reply::Confinement`].
     DescribeConfinement,
     /// Records the newest record of the audit chain where serve cannot rewrite it. Answered by [`Reply::Done`].
@@ -139,6 +149,11 @@ pub enum Reply {
     },
     /// A crontab. Carries one descriptor, the open file, or none: there is no crontab.
     Crontab,
+    /// A files worker. Carries one descriptor, the socket to it; the worker ends when that is closed.
+    Files {
+        /// The number of the mount that the home lies on, where everything that the worker opens has to lie.
+        mount: u64,
+    },
     /// Recorded heads of the audit, at most [`AUDIT_HEADS_MAX`].
     AuditHeads {
         /// In the order they were recorded.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::process::Program;
 
 /// The packages whose binaries make up the agent; each binary is named as its package.
-pub const PROGRAMS: [&str; 3] = ["latchkey", "latchkey-broker", "latchkey-php"];
+pub const PROGRAMS: [&str; 4] = ["latchkey", "latchkey-broker", "latchkey-files", "latchkey-php"];
 
 /// The variable that names the directory with the programs, for tests whose caller has built them.
 pub const BUILT: &str = "LATCHKEY_BUILT";

@@ -45,7 +45,10 @@ fn every_profile_is_parsed_beside_a_broken_one_that_is_not() {
         assert!(profile.contains(&format!("\nprofile {name} flags=(complain) {{\n")), "{name}");
         names.insert(name);
     }
-    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["latchkey", "latchkey-broker", "latchkey-php"]);
+    assert_eq!(
+        names.into_iter().collect::<Vec<_>>(),
+        ["latchkey", "latchkey-broker", "latchkey-files", "latchkey-php"]
+    );
 }
 
 #[test]

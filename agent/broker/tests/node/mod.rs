@@ -50,10 +50,10 @@ impl Node {
             .unwrap();
         let text = format!(
             "socket = \"{0}/s\"\nstate_dir = \"{0}/state\"\nserve_user = \"{1}\"\nmin_uid = 1000\nhome_roots = [\"{0}/homes\"]\n\
-             php_worker = \"{2}\"\nbridge = \"{0}/bridge.php\"\nphp_binaries = [\"/usr/bin/php8.2\", \"{0}/php\"]\n{config}\n",
+             php_worker = \"{2}/latchkey-php\"\nfiles_worker = \"{2}/latchkey-files\"\nbridge = \"{0}/bridge.php\"\nphp_binaries = [\"/usr/bin/php8.2\", \"{0}/php\"]\n{config}\n",
             node.dir.path().display(),
             node.serve.name,
-            php_worker().display(),
+            workers().display(),
         );
         fs::write(node.path("broker.toml"), text).unwrap();
         node
@@ -214,18 +214,18 @@ pub(crate) fn check_refused(reply: &Reply, code: RefusalCode, field: Option<&str
     }
 }
 
-/// The worker lies beside the broker; built here, because cargo builds only the own package's programs for a test.
-fn php_worker() -> &'static Path {
-    static WORKER: OnceLock<PathBuf> = OnceLock::new();
-    WORKER.get_or_init(|| {
+/// The workers lie beside the broker; built here, because cargo builds only the own package's programs for a test.
+fn workers() -> &'static Path {
+    static WORKERS: OnceLock<PathBuf> = OnceLock::new();
+    WORKERS.get_or_init(|| {
         let built = Path::new(env!("CARGO_BIN_EXE_latchkey-broker")).parent().unwrap();
         let target = built.parent().unwrap();
         let cargo = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package=latchkey-php", "--target-dir"])
+            .args(["build", "--quiet", "--package=latchkey-php", "--package=latchkey-files", "--target-dir"])
             .arg(target)
             .output()
             .unwrap();
         assert!(cargo.status.success(), "{cargo:?}");
-        target.join("debug/latchkey-php")
+        target.join("debug")
     })
 }

@@ -18,12 +18,12 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths) -> String {
     let root = root.display();
     format!(
         "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\
-         php_worker = \"{}/latchkey-php\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
+         php_worker = \"{programs}/latchkey-php\"\nfiles_worker = \"{programs}/latchkey-files\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
          php_cache = \"{root}/php-cache\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n",
         paths.broker_socket.display(),
         paths.broker_state.display(),
         user.name,
-        paths.programs.display(),
+        programs = paths.programs.display(),
     )
 }
 

@@ -1,0 +1,60 @@
+//! `latchkey-files`: opens the files of one hosting, as its system user, for whoever holds the other end of descriptor 0.
+//!
+//! The broker starts it as root with that one descriptor, a socket that carries frames. It ends when the other end is
+//! closed, or when the broker ends.
+
+mod asked;
+
+use std::{error::Error, ffi::OsString, fmt, io::Write as _, os::fd::AsFd as _, process::ExitCode};
+
+use latchkey_files::{
+    confinement,
+    worker::{Home, Worker},
+};
+use latchkey_protocol::FrameSocket;
+use rustix::process::Signal;
+
+use crate::asked::Asked;
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // To the broker's log; there is nobody else to tell when that is gone.
+            let _ = writeln!(std::io::stderr(), "latchkey-files: {}", Chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
+    confinement::forget_inherited()?;
+    let asked = Asked::parse(arguments)?;
+    confinement::become_user(asked.uid, asked.gid)?;
+    // Changing the uid clears it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != Some(asked.broker_pid) {
+        return Err("the broker is gone already".into());
+    }
+    let socket = FrameSocket::from(rustix::stdio::stdin().as_fd().try_clone_to_owned()?);
+    let home = Home::open(&asked.home)?;
+    confinement::keep_to(&home, asked.landlock_at_most)?;
+    let worker = Worker::start(home, socket)?;
+    confinement::keep_to_calls()?;
+    Ok(worker.run()?)
+}
+
+/// An error with its causes, in one line.
+struct Chain<'a>(&'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
