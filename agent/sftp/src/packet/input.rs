@@ -48,6 +48,9 @@ pub(crate) struct Input {
     chunks: VecDeque<Bytes>,
     held: usize,
     write: Option<WriteUnderWay>,
+    /// Bytes after the payload of a WRITE, still to be passed over. rclone 1.60 sends its whole buffer, however little of
+    /// it is to be written, and OpenSSH's server takes no offence.
+    surplus: usize,
     is_begun: bool,
 }
 
@@ -72,6 +75,12 @@ impl Input {
     pub(crate) fn next(&mut self) -> Result<Option<Packet>, FramingError> {
         if let Some(write) = self.write {
             return Ok(self.write_piece(write));
+        }
+        while self.surplus > 0 {
+            let Some(first) = self.chunks.front() else { return Ok(None) };
+            let some = first.len().min(self.surplus);
+            self.skip(some);
+            self.surplus -= some;
         }
         let Some(prefix) = self.peek::<PREFIX_BYTES>() else { return Ok(None) };
         let [length @ .., kind] = prefix;
@@ -100,7 +109,7 @@ impl Input {
 
     /// Whether a packet has begun and is not over.
     pub(crate) const fn is_within_packet(&self) -> bool {
-        self.held > 0 || self.write.is_some()
+        self.held > 0 || self.surplus > 0 || self.write.is_some()
     }
 
     fn begin_write(&mut self, length: usize) -> Result<Option<Packet>, FramingError> {
@@ -119,9 +128,7 @@ impl Input {
         let mut fields = Fields::new(self.take(header - 1));
         let (id, handle, offset) = (fields.u32()?, HandleId::parse(&fields.string()?), fields.u64()?);
         let left = usize::try_from(fields.u32()?).unwrap_or(usize::MAX);
-        if left != length - header {
-            return Err(FramingError::WriteLength);
-        }
+        self.surplus = (length - header).checked_sub(left).ok_or(FramingError::WriteLength)?;
         Ok(self.write_piece(WriteUnderWay { id, handle, offset, left }))
     }
 
@@ -253,6 +260,33 @@ mod tests {
         }));
         let piece = WritePiece { id: 7, handle: HandleId(0), offset: 0, bytes: Bytes::new(), left: 0 };
         assert_eq!(input.next(), Ok(Some(Packet::Write(piece))));
+    }
+
+    #[test]
+    fn what_follows_the_bytes_to_write_is_passed_over_however_it_arrives() {
+        let write = packet(WRITE, |out| {
+            out.put_u32(7);
+            put_string(out, &[]);
+            out.put_u64(0);
+            put_string(out, b"ab");
+            out.put_slice(b"surplus");
+        });
+        let stat = packet(17, |out| {
+            out.put_u32(8);
+            put_string(out, b"x");
+        });
+        for size in [1, 5, 1000] {
+            let mut input = begun();
+            let mut understood = Vec::new();
+            for message in [&write[..], &stat].concat().chunks(size) {
+                input.push(Bytes::copy_from_slice(message));
+                while let Some(packet) = input.next().unwrap() {
+                    understood.push(packet);
+                }
+            }
+            let last = Packet::Request(8, Request::Stat { path: Bytes::from_static(b"x") });
+            assert_eq!(understood.last(), Some(&last), "{size}");
+        }
     }
 
     #[track_caller]

@@ -32,8 +32,8 @@ pub(crate) enum FramingError {
     /// The packet ends before its fields do.
     #[error("a packet that ends within a field")]
     Truncated,
-    /// The bytes to write are not as many as the packet has.
-    #[error("a write whose length does not fit its packet")]
+    /// More bytes to write than the packet has.
+    #[error("a write of more bytes than its packet has")]
     WriteLength,
     /// The first packet is no INIT, or there is a second one.
     #[error("an INIT that is missing or comes twice")]
