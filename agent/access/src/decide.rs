@@ -44,7 +44,7 @@ impl Actor {
 }
 
 /// The access rules. ARCHITECTURE.md says what each means; replies and the audit name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[expect(missing_docs, reason = "the numbers are the names; ARCHITECTURE.md holds their texts once")]
 pub enum Rule {
     A1,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::FileProtocol;
+
 /// Which protocols a share's file account speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +52,12 @@ impl FileAccessKind {
     }
 }
 
+impl From<FileProtocol> for FileAccessKind {
+    fn from(protocol: FileProtocol) -> Self {
+        Self::from_protocols(protocol == FileProtocol::Sftp, protocol == FileProtocol::Ftp)
+    }
+}
+
 impl FileAccess {
     /// No file account at all.
     pub const NONE: Self = Self { kind: FileAccessKind::None, path: String::new(), read_only: false };
@@ -94,6 +102,14 @@ impl FileAccess {
         let protocols = (other.kind.sftp() || !self.kind.sftp()) && (other.kind.ftp() || !self.kind.ftp());
         let writes_there = self.read_only || !other.read_only;
         self.kind == FileAccessKind::None || protocols && writes_there && beneath(&self.path, &other.path)
+    }
+
+    /// Whether it lets in by this protocol.
+    pub fn opens(&self, protocol: FileProtocol) -> bool {
+        match protocol {
+            FileProtocol::Sftp => self.kind.sftp(),
+            FileProtocol::Ftp => self.kind.ftp(),
+        }
     }
 
     /// Whether somebody may change files with it, which amounts to running code as the system user.

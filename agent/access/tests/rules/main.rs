@@ -3,6 +3,7 @@
 
 mod decisions;
 mod delegation;
+mod files;
 #[path = "../node/mod.rs"]
 mod node;
 
