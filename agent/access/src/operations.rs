@@ -28,6 +28,14 @@ macro_rules! operation_rows {
             MaintenanceSet "maintenance.set" ManageMaintenanceMode Change Now "Show visitors the maintenance page, or the site again";
             IndexingShow "indexing.show" ManageSearchEngineIndexing Read Now "Show whether search engines may index the site";
             IndexingSet "indexing.set" ManageSearchEngineIndexing Change Now "Let search engines index the site, or ask them not to";
+            FtpAccountList "ftp_account.list" ManageFtp Read Now "List the hosting's own FTP accounts";
+            FtpAccountCreate "ftp_account.create" ManageFtp Change Now "Make an FTP account on the hosting, with a password";
+            FtpAccountUpdate "ftp_account.update" ManageFtp Change Now "Change an FTP account of the hosting, or give it a new password";
+            FtpAccountDelete "ftp_account.delete" ManageFtp Destroy Now "Delete an FTP account of the hosting and close its sessions";
+            SftpAccountList "sftp_account.list" ManageSftp Read Now "List the hosting's own SFTP accounts";
+            SftpAccountCreate "sftp_account.create" ManageSftp Change Now "Make an SFTP account on the hosting, with keys or a password";
+            SftpAccountUpdate "sftp_account.update" ManageSftp Change Now "Change an SFTP account of the hosting, or give it a new password";
+            SftpAccountDelete "sftp_account.delete" ManageSftp Destroy Now "Delete an SFTP account of the hosting and close its sessions";
         }
     };
 }
@@ -115,8 +123,9 @@ pub fn operation(name: &str) -> Option<&'static OperationSpec> {
 /// The operations as types.
 pub mod rows {
     pub use super::{
-        IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow, ShareInvite, ShareList, ShareResend, ShareRevoke,
-        ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
+        FtpAccountCreate, FtpAccountDelete, FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow,
+        MaintenanceSet, MaintenanceShow, SftpAccountCreate, SftpAccountDelete, SftpAccountList, SftpAccountUpdate,
+        ShareInvite, ShareList, ShareResend, ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
     };
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use latchkey_access::{Share, ShareState};
 use tokio::sync::mpsc;
 
+use crate::accounts;
 use crate::caller::Caller;
 use crate::channels;
 use crate::clock::{later, until};
@@ -29,6 +30,9 @@ pub(crate) async fn sweep_at_start(serve: &Arc<Serve>) {
     match serve.change(Caller::agent(), shares::end_by_clock).await {
         Ok((count, ended)) => tracing::info!(count, ?ended, "shares that had expired were ended"),
         Err(problem) => tracing::error!(detail = %problem.detail, "expired shares could not be ended in the state"),
+    }
+    if let Err(problem) = serve.change(Caller::agent(), accounts::make_missing).await {
+        tracing::error!(detail = %problem.detail, "file accounts that shares should have could not be made");
     }
     let dead = serve.state.channels.sweep(serve.state.clock.now());
     let ended = channels::close(serve, dead).await;

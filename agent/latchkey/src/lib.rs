@@ -2,6 +2,7 @@
 //!
 //! A library, so that fuzz targets can reach the parsers.
 
+mod accounts;
 mod api;
 mod background;
 mod body;

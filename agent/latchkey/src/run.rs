@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::UnixListener;
 
+use crate::accounts::events;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -53,6 +54,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::expire_shares(serve.clone()));
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
     tokio::spawn(background::look_again(serve.clone()));
+    tokio::spawn(events::write_down(serve.clone()));
     tokio::spawn(scan::retry(serve.clone()));
     tokio::spawn(background::catch_up(serve.clone()));
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
@@ -68,6 +70,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tracing::info!(panel = %serve.config.panel.listen, gateway = %serve.config.gateway.url, "ready");
     notify::stopped().await?;
     tracing::info!("stopping");
+    events::write_all(&serve).await;
     Ok(())
 }
 

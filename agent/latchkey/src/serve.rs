@@ -11,6 +11,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 
+use crate::accounts::FileDoors;
+use crate::accounts::events::Events;
 use crate::broker::Broker;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended, Taken};
@@ -38,6 +40,7 @@ pub(crate) struct Serve {
     pub(crate) first_uses: FirstUses,
     pub(crate) scans: Scans,
     pub(crate) presses: Presses,
+    pub(crate) events: Events,
     pub(crate) started_at: Timestamp,
     records: mpsc::Sender<Record>,
 }
@@ -58,8 +61,20 @@ impl Serve {
         let broker = Broker::at(&config.broker.socket);
         let bridge = Bridge::new(broker.clone());
         let started_at = state.clock.now();
-        let (first_uses, scans, presses) = (FirstUses::default(), Scans::default(), Presses::default());
-        (Arc::new(Self { config, state, broker, bridge, first_uses, scans, presses, started_at, records }), to_record)
+        state.set_file_doors(FileDoors { gateway_url: config.gateway.url.clone(), ..FileDoors::default() });
+        let serve = Self {
+            config,
+            state,
+            broker,
+            bridge,
+            first_uses: FirstUses::default(),
+            scans: Scans::default(),
+            presses: Presses::default(),
+            events: Events::default(),
+            started_at,
+            records,
+        };
+        (Arc::new(serve), to_record)
     }
 
     /// Changes the state and closes what it no longer allows. Answers within three seconds of the change.

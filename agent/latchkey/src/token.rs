@@ -39,7 +39,8 @@ impl Token {
     }
 }
 
-fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
+/// Random bytes.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(NoRandomness)?;
     Ok(bytes)

@@ -7,7 +7,6 @@ use std::fmt::{Display, Write};
 
 use super::call::Call;
 use super::reply::{Content, Reply};
-use crate::channels::Channel;
 use crate::counted::{BOUNDS_S, COUNTED, Counted, Durations};
 use crate::problem::Problem;
 use crate::serve::Serve;
@@ -35,13 +34,10 @@ fn of_the_state(page: &mut MetricsPage, serve: &Serve) {
     for share in table.shares() {
         *shares.entry(share.state.as_str()).or_default() += 1;
     }
-    let mut channels: BTreeMap<&str, usize> = BTreeMap::from([("gateway", 0), ("wordpress", 0)]);
+    let mut channels: BTreeMap<&str, usize> =
+        BTreeMap::from(["ftp", "gateway", "sftp", "wordpress"].map(|kind| (kind, 0)));
     for channel in state.channels.list().into_iter().filter(|channel| !channel.is_past(state.clock.now())) {
-        let kind = match channel {
-            Channel::Wordpress(_) => "wordpress",
-            Channel::Gateway(..) => "gateway",
-        };
-        *channels.entry(kind).or_default() += 1;
+        *channels.entry(channel.kind()).or_default() += 1;
     }
     let uptime = crate::clock::until(state.clock.now(), serve.started_at).as_secs();
     let unconfirmed = state.channels.unconfirmed();

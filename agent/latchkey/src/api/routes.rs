@@ -144,6 +144,10 @@ routes! {
         gives ShareView, answers UNLESS_CHANGED;
     POST "/v1/instances/{instance}/shares/{share}/accept" Actor shares::accept, "Accept a share, as the one invited",
         gives ShareView, answers UNLESS_CHANGED;
+    PUT "/v1/instances/{instance}/shares/{share}/keys" Actor shares::set_keys, "Set the SSH keys of one's own file account",
+        takes shares::KeysInput, gives ChangedShare, answers UNLESS_CHANGED;
+    POST "/v1/instances/{instance}/shares/{share}/password" Actor shares::new_password, "Make a new password for one's own file account; it is shown once",
+        gives shares::PasswordOutput, answers UNLESS_CHANGED;
     POST "/v1/shares" Actor shares::invite_to_several, "Invite a person to several instances",
         takes shares::SeveralInput, gives shares::Several, answers &[201, 404];
 

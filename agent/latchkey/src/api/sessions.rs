@@ -18,7 +18,7 @@ use crate::store::audit::Outcome;
 pub(crate) struct SessionView {
     /// Its name.
     id: String,
-    /// `wordpress` or `gateway`.
+    /// `wordpress`, `gateway`, `sftp` or `ftp`.
     kind: &'static str,
     /// The address of the person; none for the panel.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,9 +35,16 @@ pub(crate) struct SessionView {
     /// When it was opened.
     #[schemars(with = "String")]
     opened_at: Timestamp,
-    /// When it ends by itself.
-    #[schemars(with = "String")]
-    expires_at: Timestamp,
+    /// The file account that it was opened with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<String>,
+    /// What the client of a file account says that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    /// When it ends by itself; a session of a file account does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    expires_at: Option<Timestamp>,
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
@@ -55,24 +62,41 @@ fn view(table: &AccessTable, channel: &Channel) -> SessionView {
     match channel {
         Channel::Wordpress(session) => SessionView {
             id: session.mark.clone(),
-            kind: "wordpress",
+            kind: channel.kind(),
             person,
             instance: Some(session.instance.to_string()),
             share: session.share.map(|id| id.to_string()),
             wp_user: Some(session.user.login.clone()),
+            login: None,
+            client: None,
             opened_at: session.opened_at,
-            expires_at: session.expires_at,
+            expires_at: Some(session.expires_at),
             address: None,
         },
         Channel::Gateway(_, session) => SessionView {
             id: session.id.clone(),
-            kind: "gateway",
+            kind: channel.kind(),
             person,
             instance: None,
             share: None,
             wp_user: None,
+            login: None,
+            client: None,
             opened_at: session.opened_at,
-            expires_at: session.expires_at,
+            expires_at: Some(session.expires_at),
+            address: Some(session.address.clone()),
+        },
+        Channel::Files(session) => SessionView {
+            id: session.id.clone(),
+            kind: channel.kind(),
+            person,
+            instance: session.permit.instance().map(ToString::to_string),
+            share: session.permit.share().map(|id| id.to_string()),
+            wp_user: None,
+            login: Some(session.login.clone()),
+            client: Some(session.client.clone()),
+            opened_at: session.opened_at,
+            expires_at: None,
             address: Some(session.address.clone()),
         },
     }
@@ -86,7 +110,8 @@ pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
     let (table, now) = (call.serve.state.table(), call.serve.state.clock.now());
     let all = call.serve.state.channels.list();
     let own = all.iter().filter(|channel| is_own(call.actor(), channel));
-    let items = own.map(|channel| view(&table, channel)).filter(|item| item.expires_at > now).collect();
+    let items =
+        own.map(|channel| view(&table, channel)).filter(|item| item.expires_at.is_none_or(|end| end > now)).collect();
     Reply::json(&page(&call, items, |item| &item.id)?)
 }
 

@@ -3,13 +3,15 @@
 use latchkey_access::rows::{ShareInvite, ShareList, ShareResend, ShareRevoke, ShareUpdate};
 use latchkey_access::{Actor, InstanceId, Operation, Share, ShareId, decide, decide_own_share};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::call::Call;
 use super::reply::Reply;
+use crate::accounts::{self, AuthorizedKey, Credentials};
 use crate::body::parse_body;
 use crate::caller::Note;
+use crate::channels::Ended;
 use crate::operations::{self, ChangedShare, ListInput, Run};
 use crate::problem::{Code, Problem};
 use crate::shares::{self, EndInput, InviteInput, SharePatch, ShareView};
@@ -70,6 +72,41 @@ fn may<O: Operation>(call: &Call) -> Result<(), Problem> {
     Ok(decide::<O>(&table, call.actor(), &call.instance()?, now).map(drop)?)
 }
 
+/// What `keys` takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeysInput {
+    /// Public keys, as lines of an `authorized_keys` file without options; at most 20. None takes all keys away.
+    keys: Vec<String>,
+}
+
+/// What `password` answers.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PasswordOutput {
+    /// What to sign in as.
+    login: String,
+    /// The new password. It is told this once.
+    password: String,
+}
+
+pub(super) async fn set_keys(call: Call) -> Result<Reply, Problem> {
+    let id = call.share()?;
+    decide_own_share(&call.serve.state.table(), call.actor(), id)?;
+    let input: KeysInput = parse_body(&call.body)?;
+    let (keys, known) = (AuthorizedKey::parse_all(&input.keys)?, call.known_generation()?);
+    let check = move |share: &Share| refuse_stale(share.generation, known);
+    let (share, ended) = accounts::set_keys(&call.serve, call.caller.clone(), id, keys, check).await?;
+    shown_with_ended(&call, share, ended).await
+}
+
+pub(super) async fn new_password(call: Call) -> Result<Reply, Problem> {
+    let (id, known) = (call.share()?, call.known_generation()?);
+    let check = move |share: &Share| refuse_stale(share.generation, known);
+    let (made, _) = accounts::new_password(&call.serve, call.caller.clone(), id, check).await?;
+    let Credentials { login, password } = made;
+    Ok(Reply::json(&PasswordOutput { login, password })?.with_secret())
+}
+
 /// Runs a change of a share unless the caller knows an older generation of it.
 async fn changed(
     call: &Call,
@@ -79,9 +116,23 @@ async fn changed(
     let known = call.known_generation()?;
     let done = call.serve.change(call.caller.clone(), move |change| if_current(change, id, known, work));
     let (share, ended) = done.await?;
+    shown_with_ended(call, share, ended).await
+}
+
+async fn shown_with_ended(call: &Call, share: Share, ended: Ended) -> Result<Reply, Problem> {
     let generation = share.generation;
     let body = ChangedShare { share: call.serve.view_share(share).await?, ended, others: Vec::new() };
     Ok(Reply::json(&body)?.with_generation(generation))
+}
+
+fn refuse_stale(generation: u64, known: Option<u64>) -> Result<(), Problem> {
+    match known {
+        Some(known) if known != generation => {
+            let detail = format!("the share has changed: it is at generation {generation}");
+            Err(Problem::conflict(detail).with_status(412))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The refusals of the work come first: who may not change a share does not learn its generation.
@@ -93,13 +144,8 @@ fn if_current<T>(
 ) -> Result<T, Problem> {
     let before = change.share(id)?.generation;
     let done = work(change)?;
-    match known {
-        Some(known) if known != before => {
-            change.ends_access = false;
-            Err(Problem::conflict(format!("the share has changed: it is at generation {before}")).with_status(412))
-        }
-        _ => Ok(done),
-    }
+    refuse_stale(before, known).inspect_err(|_| change.ends_access = false)?;
+    Ok(done)
 }
 
 pub(super) async fn revoke(call: Call) -> Result<Reply, Problem> {

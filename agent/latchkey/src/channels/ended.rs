@@ -17,6 +17,16 @@ pub(crate) struct Ended {
     pub(crate) residue: Vec<Residue>,
 }
 
+impl Ended {
+    /// What ended with this and with another.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.closed = self.closed.and(&other.closed);
+        self.unconfirmed.extend(other.unconfirmed);
+        self.residue.extend(other.residue);
+        self
+    }
+}
+
 /// Closed channels, counted by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Closed {
@@ -38,6 +48,22 @@ pub(crate) struct Closed {
     pub(crate) stream: u32,
     /// Jobs.
     pub(crate) job: u32,
+}
+
+impl Closed {
+    const fn and(&self, other: &Self) -> Self {
+        Self {
+            sftp: self.sftp + other.sftp,
+            ftp: self.ftp + other.ftp,
+            wordpress: self.wordpress + other.wordpress,
+            phpmyadmin: self.phpmyadmin + other.phpmyadmin,
+            database: self.database + other.database,
+            gateway: self.gateway + other.gateway,
+            transfer: self.transfer + other.transfer,
+            stream: self.stream + other.stream,
+            job: self.job + other.job,
+        }
+    }
 }
 
 /// Something whose end could not be confirmed.

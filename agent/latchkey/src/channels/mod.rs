@@ -6,6 +6,7 @@ mod at_site;
 mod ended;
 mod ending;
 mod endings;
+mod files;
 mod gate;
 mod looks;
 #[cfg(test)]
@@ -20,15 +21,18 @@ use latchkey_access::rows::SsoOpen;
 use latchkey_access::{AccessTable, Actor, HostingId, PersonId, ShareId, decide};
 use rusqlite::Connection;
 
-pub(crate) use ended::{Ended, Unconfirmed};
+pub(crate) use ended::{Closed, Ended, Unconfirmed};
 pub(crate) use ending::{close, forget_hosting, retry_unconfirmed};
+pub(crate) use files::{FileSession, KillSwitch, RestsOn, Switch};
 pub(crate) use looks::look_again;
 
 use crate::store::StoreError;
 use crate::store::gateway_rows::{self, GatewaySession};
+use crate::store::residue::Residue;
 use crate::store::wordpress_sessions::{self, KeptSession, Look, WordpressSession};
 use crate::token::TokenHash;
 use endings::{Begun, Endings};
+use files::Lingering;
 use gate::{Gate, Way};
 use sync::{Mutex, locked};
 
@@ -39,6 +43,8 @@ pub(crate) enum Channel {
     Wordpress(WordpressSession),
     /// A browser that is signed in to the gateway.
     Gateway(TokenHash, GatewaySession),
+    /// A session of a file account, by SFTP or FTP.
+    Files(FileSession),
 }
 
 impl Way for Channel {
@@ -46,6 +52,7 @@ impl Way for Channel {
         match self {
             Self::Wordpress(session) => &session.mark,
             Self::Gateway(_, session) => &session.id,
+            Self::Files(session) => &session.id,
         }
     }
 }
@@ -67,6 +74,24 @@ impl Channel {
         match self {
             Self::Wordpress(session) => session.actor.clone(),
             Self::Gateway(_, session) => Actor::Person(session.person),
+            Self::Files(session) => session.actor.clone(),
+        }
+    }
+
+    /// The kind of channel, as replies and metrics name it.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Wordpress(_) => "wordpress",
+            Self::Gateway(..) => "gateway",
+            Self::Files(session) => session.protocol.as_str(),
+        }
+    }
+
+    /// The file account that it was opened with, if it was.
+    pub(crate) fn login(&self) -> Option<&str> {
+        match self {
+            Self::Files(session) => Some(&session.login),
+            Self::Wordpress(_) | Self::Gateway(..) => None,
         }
     }
 
@@ -75,6 +100,7 @@ impl Channel {
         match self {
             Self::Wordpress(session) => session.expires_at <= now,
             Self::Gateway(_, session) => session.expires_at <= now,
+            Self::Files(_) => false,
         }
     }
 
@@ -88,6 +114,7 @@ impl Channel {
         match self {
             Self::Wordpress(session) => wordpress_is_allowed(table, session, now),
             Self::Gateway(_, session) => has_business_here(table, session.person, now),
+            Self::Files(session) => session.is_allowed(table, now),
         }
     }
 }
@@ -112,18 +139,30 @@ pub(crate) fn has_business_here(table: &AccessTable, person: PersonId, now: Time
 pub(crate) struct Taken {
     wordpress: Vec<Begun<WordpressSession, Look>>,
     gateway: Vec<String>,
+    /// Killed already.
+    files: Vec<FileSession>,
+    /// What the change that took them leaves behind.
+    residue: Vec<Residue>,
 }
 
 impl Taken {
-    /// Whether there is nothing to close.
+    /// Whether there is nothing to close and nothing to tell.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.wordpress.is_empty() && self.gateway.is_empty()
+        self.wordpress.is_empty() && self.gateway.is_empty() && self.files.is_empty() && self.residue.is_empty()
+    }
+
+    /// These, with what the change that took them leaves behind.
+    pub(crate) fn leaving(mut self, residue: Vec<Residue>) -> Self {
+        self.residue.extend(residue);
+        self
     }
 
     /// These and others.
     pub(crate) fn and(mut self, others: Self) -> Self {
         self.wordpress.extend(others.wordpress);
         self.gateway.extend(others.gateway);
+        self.files.extend(others.files);
+        self.residue.extend(others.residue);
         self
     }
 
@@ -131,7 +170,8 @@ impl Taken {
     #[cfg(test)]
     pub(crate) fn ids(&self) -> Vec<&str> {
         let wordpress = self.wordpress.iter().map(|begun| begun.session().id());
-        wordpress.chain(self.gateway.iter().map(String::as_str)).collect()
+        let files = self.files.iter().map(|session| session.id.as_str());
+        wordpress.chain(self.gateway.iter().map(String::as_str)).chain(files).collect()
     }
 }
 
@@ -140,12 +180,14 @@ pub(crate) struct Channels {
     gate: Gate<AccessTable, Channel>,
     endings: Arc<Endings<WordpressSession, Look>>,
     by_token: Mutex<HashMap<TokenHash, String>>,
+    lingering: Lingering,
 }
 
 impl Channels {
     /// The channels that outlived a restart.
     pub(crate) fn load(connection: &Connection, table: AccessTable, now: Timestamp) -> Result<Self, StoreError> {
-        let channels = Self { gate: Gate::new(table), endings: Endings::new(), by_token: Mutex::default() };
+        let (gate, lingering) = (Gate::new(table), Lingering::default());
+        let channels = Self { gate, endings: Endings::new(), by_token: Mutex::default(), lingering };
         for (token, session) in gateway_rows::load_sessions(connection, now)? {
             channels.register(Channel::Gateway(token, session));
         }
@@ -167,7 +209,7 @@ impl Channels {
     pub(crate) fn wordpress(&self) -> Vec<KeptSession> {
         let open = self.list().into_iter().filter_map(|channel| match channel {
             Channel::Wordpress(session) => Some(KeptSession { session, must_end: false, look: None }),
-            Channel::Gateway(..) => None,
+            Channel::Gateway(..) | Channel::Files(_) => None,
         });
         let ending = self.endings.unconfirmed(|_| true).into_iter();
         open.chain(ending.map(|session| KeptSession { session, must_end: true, look: None })).collect()
@@ -250,20 +292,25 @@ impl Channels {
             Channel::Wordpress(session) => {
                 channel.is_past(now) && (session.share, &session.user) == (by.share, &by.user)
             }
-            Channel::Gateway(..) => false,
+            Channel::Gateway(..) | Channel::Files(_) => false,
         })
     }
 
     fn begin(&self, dead: Vec<Channel>) -> Taken {
         self.forget_tokens(&dead);
-        let (mut wordpress, mut gateway) = (Vec::new(), Vec::new());
+        let (mut wordpress, mut gateway, mut files) = (Vec::new(), Vec::new(), Vec::new());
         for channel in dead {
             match channel {
                 Channel::Wordpress(session) => wordpress.push(session),
                 Channel::Gateway(_, session) => gateway.push(session.id),
+                Channel::Files(session) => {
+                    // At once: nobody has to be asked, and whoever drops these has killed them all the same.
+                    session.switch.0.kill();
+                    files.push(session);
+                }
             }
         }
-        Taken { wordpress: self.endings.begin(wordpress), gateway }
+        Taken { wordpress: self.endings.begin(wordpress), gateway, files, residue: Vec::new() }
     }
 
     fn forget_tokens(&self, gone: &[Channel]) {
@@ -297,7 +344,7 @@ impl Channels {
 
     /// How many channels must end and are not confirmed to have ended.
     pub(crate) fn unconfirmed(&self) -> usize {
-        self.endings.unconfirmed(|_| true).len()
+        self.endings.unconfirmed(|_| true).len() + self.lingering.count()
     }
 
     /// How many channels have ended, and are looked at again in case something brings them back.
@@ -307,7 +354,8 @@ impl Channels {
 
     /// What of a share is not confirmed to have ended.
     pub(crate) fn unconfirmed_of(&self, share: ShareId) -> Vec<Unconfirmed> {
-        self.endings.unconfirmed(|session| session.share == Some(share)).iter().map(Unconfirmed::of).collect()
+        let at_sites = self.endings.unconfirmed(|session| session.share == Some(share));
+        at_sites.iter().map(Unconfirmed::of).chain(self.lingering.of_share(share)).collect()
     }
 
     /// What on a hosting is not confirmed to have ended.

@@ -5,6 +5,7 @@
 use askama::Template;
 
 use self::wording::{address, paragraphs, sentences, words, wrapped};
+use crate::accounts::Fact;
 
 mod wording;
 
@@ -91,6 +92,17 @@ pub(crate) struct ExpiringSoon {
     pub site_url: String,
     pub access_ends: String,
     pub gateway_url: String,
+}
+
+/// Tells a person how to reach the files of a site.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountDetails {
+    pub site_label: String,
+    pub site_url: String,
+    /// Login, host, port, fingerprint: what is to be typed where. Never a password.
+    pub facts: Vec<Fact>,
+    /// Opens the page that makes a password and takes keys.
+    pub page: String,
 }
 
 /// Carries the link that signs a person in at the gateway.
@@ -237,6 +249,36 @@ impl ExpiringSoon {
             format!("Your access to {} ends soon", letter.site_label),
             &ExpiringSoonText { letter },
             &ExpiringSoonHtml { letter },
+        )
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mail/account_details.txt")]
+struct AccountDetailsText<'a> {
+    letter: &'a AccountDetails,
+}
+
+#[derive(Template)]
+#[template(path = "mail/account_details.html")]
+struct AccountDetailsHtml<'a> {
+    letter: &'a AccountDetails,
+}
+
+impl AccountDetails {
+    /// Writes the letter.
+    pub(crate) fn letter(&self) -> Result<Letter, askama::Error> {
+        let shown = |fact: &Fact| Fact { name: fact.name, value: words(&fact.value) };
+        let letter = &Self {
+            site_label: words(&self.site_label),
+            site_url: address(&self.site_url),
+            facts: self.facts.iter().map(shown).collect(),
+            page: address(&self.page),
+        };
+        finish(
+            format!("Your file access to {}", letter.site_label),
+            &AccountDetailsText { letter },
+            &AccountDetailsHtml { letter },
         )
     }
 }

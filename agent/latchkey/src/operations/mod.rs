@@ -1,6 +1,7 @@
 //! Operations: each file runs the operations of one noun. The table in `latchkey-access` says which there are; a row
 //! without its `Run` does not compile.
 
+mod file_account;
 mod indexing;
 mod maintenance;
 mod share;

@@ -6,8 +6,10 @@ use latchkey_access::{
     catalogue, reach,
 };
 
+use crate::accounts::Fact;
 use crate::mail::letters::{
-    AccessEnded, DelegateInvited, EndReason, ExpiringSoon, Invitation, Letter, PrivilegeGroup, RoleChanged,
+    AccessEnded, AccountDetails, DelegateInvited, EndReason, ExpiringSoon, Invitation, Letter, PrivilegeGroup,
+    RoleChanged,
 };
 use crate::problem::Problem;
 use crate::state::Change;
@@ -187,6 +189,19 @@ pub(super) fn role_changed(change: &Change<'_>, share: &Share, gateway_url: &str
         gateway_url: gateway_url.to_owned(),
     };
     post(change, share, "role_changed", &holder(change, share)?, letter.letter())
+}
+
+/// Tells a person how to reach the site's files.
+pub(crate) fn tell_account_details(
+    change: &Change<'_>,
+    share: &Share,
+    facts: &[Fact],
+    page: &str,
+) -> Result<(), Problem> {
+    let site = site_of(change, share)?;
+    let letter =
+        AccountDetails { site_label: site.label, site_url: site.url, facts: facts.to_vec(), page: page.to_owned() };
+    post(change, share, "account_details", &holder(change, share)?, letter.letter())
 }
 
 /// Tells a person that their access was suspended; a reinstated one shows on their page.

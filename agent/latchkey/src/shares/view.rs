@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::accounts::{self, FileAccountView};
 use crate::channels::{Channels, Unconfirmed};
 use crate::store::mail_queue::{self, LetterState};
 use crate::store::residue::{self, Residue};
@@ -80,8 +81,11 @@ pub(crate) struct ShareView {
     /// What was wrong with that WordPress user when last seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log_in_as_mismatch: Option<String>,
-    /// The file account.
+    /// What it offers of the instance's files.
     pub(crate) file_access: FileAccess,
+    /// The file account that comes with that, once the share is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) file_account: Option<FileAccountView>,
     /// When it ends by itself.
     #[schemars(with = "Option<String>")]
     pub(crate) expires_at: Option<Timestamp>,
@@ -152,6 +156,7 @@ pub(crate) fn view(
         log_in_as: terms.log_in_as.clone(),
         log_in_as_mismatch: share.log_in_as_mismatch.clone(),
         file_access: terms.file_access.clone(),
+        file_account: accounts::view(table, connection, share, now)?,
         expires_at: terms.expires_at,
         state,
         granted_by: granted_by(table, share),

@@ -10,11 +10,13 @@ use latchkey_access::{
 };
 use rusqlite::{Connection, Transaction};
 
+use crate::accounts::{self, FileDoors};
 use crate::caller::{Caller, Note};
 use crate::channels::Channel;
 use crate::problem::{Code, Problem};
 use crate::store::audit::{Head, Outcome};
 use crate::store::mail_queue::NewLetter;
+use crate::store::residue::Residue;
 use crate::store::{StoreError, access_rows, audit, gateway_rows, hand_overs, mail_queue};
 use crate::token::random_number;
 
@@ -31,6 +33,9 @@ pub(crate) struct Change<'c> {
     uids: HashMap<HostingId, u32>,
     caller: &'c Caller,
     head: Option<Head>,
+    file_doors: Arc<FileDoors>,
+    /// What whoever lost access in this change can still use.
+    residue: Vec<Residue>,
 }
 
 impl<'c> Change<'c> {
@@ -39,9 +44,20 @@ impl<'c> Change<'c> {
         table: Arc<AccessTable>,
         now: Timestamp,
         caller: &'c Caller,
+        file_doors: Arc<FileDoors>,
     ) -> Self {
-        let unwritten = OnceCell::new();
-        Self { now, ends_access: false, transaction, unwritten, table, uids: HashMap::new(), caller, head: None }
+        Self {
+            now,
+            ends_access: false,
+            transaction,
+            unwritten: OnceCell::new(),
+            table,
+            uids: HashMap::new(),
+            caller,
+            head: None,
+            file_doors,
+            residue: Vec::new(),
+        }
     }
 
     /// Writes down first what ended while the state could not be written: repeating the request would find it ended
@@ -141,7 +157,10 @@ impl<'c> Change<'c> {
 
     /// Removes a hosting.
     pub(crate) fn remove_hosting(&mut self, id: &HostingId) -> Result<(), Problem> {
-        let saved = self.write(|rows| access_rows::delete_hosting(rows, id.as_str()));
+        let saved = self.write(|rows| {
+            accounts::forget_hosting(rows, id)?;
+            access_rows::delete_hosting(rows, id.as_str())
+        });
         Arc::make_mut(&mut self.table).remove_hosting(id);
         saved
     }
@@ -178,7 +197,24 @@ impl<'c> Change<'c> {
             Ok(())
         });
         Arc::make_mut(&mut self.table).put_share(share.clone());
-        saved.map(|()| share)
+        saved?;
+        accounts::follow(self, &share)?;
+        Ok(share)
+    }
+
+    /// Notes what whoever loses access in this change can still use.
+    pub(crate) fn leave(&mut self, residue: Vec<Residue>) {
+        self.residue.extend(residue);
+    }
+
+    /// What was noted so far, once.
+    pub(super) fn take_residue(&mut self) -> Vec<Residue> {
+        std::mem::take(&mut self.residue)
+    }
+
+    /// Where people find their file accounts.
+    pub(crate) fn file_doors(&self) -> Arc<FileDoors> {
+        self.file_doors.clone()
     }
 
     /// The share with this id, whatever its state.

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use latchkey_access::{AccessTable, HostingId};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 pub(crate) use change::Change;
 pub(crate) use restore::RestoreError;
 
+use crate::accounts::FileDoors;
 use crate::caller::{Caller, Note};
 use crate::channels::{Channels, Taken};
 use crate::clock::{Clock, Stopwatch};
@@ -41,6 +43,7 @@ pub(crate) struct State {
     recorded_head: AtomicU64,
     /// Whether the table holds ends of access that are not written down.
     behind: AtomicBool,
+    file_doors: ArcSwap<FileDoors>,
 }
 
 impl State {
@@ -62,6 +65,7 @@ impl State {
             audit_head: watch::Sender::new(head),
             recorded_head: AtomicU64::new(0),
             behind: AtomicBool::new(false),
+            file_doors: ArcSwap::default(),
         };
         Ok((state, waiting))
     }
@@ -74,6 +78,16 @@ impl State {
     /// The system user's uid of a hosting, as the broker found it.
     pub(crate) fn uid_of(&self, hosting: &HostingId) -> Option<u32> {
         self.uids.lock().unwrap_or_else(PoisonError::into_inner).get(hosting).copied()
+    }
+
+    /// Where people find their file accounts.
+    pub(crate) fn file_doors(&self) -> Arc<FileDoors> {
+        self.file_doors.load_full()
+    }
+
+    /// Says where people find their file accounts from now on.
+    pub(crate) fn set_file_doors(&self, doors: FileDoors) {
+        self.file_doors.store(Arc::new(doors));
     }
 
     fn uids(&self) -> HashMap<HostingId, u32> {
@@ -125,13 +139,13 @@ impl State {
                 return (Err(error.into()), Taken::default());
             }
         };
-        let mut change = Change::new(transaction, self.table(), self.clock.now(), caller);
+        let mut change = Change::new(transaction, self.table(), self.clock.now(), caller, self.file_doors());
         let caught_up = if self.is_behind() { change.catch_up(&self.uids(), &self.channels.list()) } else { Ok(()) };
         let worked = work(&mut change);
         let worked = worked.and_then(|value| caught_up.map(|()| value));
         let ends_access = change.ends_access;
         let refused = worked.is_err() && !change.state_failed(&worked);
-        let now = change.now;
+        let (now, residue) = (change.now, change.take_residue());
         let (table, uids, head, committed) = change.finish(worked.is_ok());
         COUNTED.state_writes.count(stopwatch.elapsed());
         let outcome = match (worked, committed) {
@@ -166,7 +180,7 @@ impl State {
             },
             _ => problem,
         });
-        (outcome, dead)
+        (outcome, dead.leaving(residue))
     }
 
     /// Appends to the audit by itself. Blocks.

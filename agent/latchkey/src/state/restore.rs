@@ -23,7 +23,7 @@ use crate::problem::{Code, Problem};
 use crate::store::audit::{self, Head, Outcome};
 use crate::store::backup::{self, BackupError, Copy};
 use crate::store::wordpress_sessions::{self, KeptSession};
-use crate::store::{self, Store, StoreError, access_rows, gateway_rows, mail_queue};
+use crate::store::{self, Store, StoreError, access_rows, accounts, gateway_rows, mail_queue};
 
 /// What becomes of shares of which nothing is known but the backup: they may have ended or been narrowed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,6 +297,10 @@ fn prepare(
         if after != **before {
             access_rows::save_share(&transaction, &Share { generation: after.generation + 1, ..after })?;
         }
+    }
+    accounts::forget_ended(&transaction)?;
+    if unknown == Unknown::Suspended {
+        accounts::forget_credentials(&transaction)?;
     }
     // Links and letters that were used, replaced or sent since must not be good again.
     gateway_rows::forget_sign_ins(&transaction)?;

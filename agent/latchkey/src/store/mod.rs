@@ -3,6 +3,7 @@
 //! The modules below hold the statements of one concern each; what they mean is decided elsewhere.
 
 pub(crate) mod access_rows;
+pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod gateway_rows;
@@ -30,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 
 /// Why state could not be read or written.

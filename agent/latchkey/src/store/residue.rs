@@ -39,6 +39,8 @@ pub(crate) enum ResidueKind {
     DropIn,
     /// A link was made.
     Link,
+    /// A file account of the hosting was made with the share.
+    FileAccount,
     /// A file was made or changed that the site runs.
     PhpFile,
     /// Something could not be looked at, so what is in it is not known.
@@ -161,6 +163,17 @@ pub(crate) fn save_scan(connection: &Connection, share: ShareId, found: &[Residu
 /// Keeps what a share left behind in WordPress.
 pub(crate) fn save(connection: &Connection, share: ShareId, residue: &Residue) -> Result<(), StoreError> {
     insert(connection, share, residue, 0)
+}
+
+/// Forgets something that a share left behind and that is gone.
+pub(crate) fn remove(connection: &Connection, share: ShareId, residue: &Residue) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "DELETE FROM residue WHERE share = ?1 AND kind = ?2 AND what = ?3",
+            params![share.to_string(), json(&residue.kind)?.trim_matches('"'), residue.what],
+        )
+        .map(drop)
+        .map_err(StoreError::at("forget what a share left behind"))
 }
 
 fn insert(connection: &Connection, share: ShareId, residue: &Residue, of_scan: u8) -> Result<(), StoreError> {

@@ -29,6 +29,20 @@ fn invitation(label: &str) -> Invitation {
     }
 }
 
+fn account_details(label: &str) -> AccountDetails {
+    let facts = [
+        ("Login", "jo.live"),
+        ("SFTP", "node.example, port 2222"),
+        ("The server's key", "SHA256:Wl0rLzUBPMGqk4gY9gGQ3kYcTq4qA6DC0Gk6QhYhVbE"),
+    ];
+    AccountDetails {
+        site_label: label.to_owned(),
+        site_url: SITE.to_owned(),
+        facts: facts.map(|(name, value)| Fact { name, value: value.to_owned() }).into(),
+        page: "https://gateway.example:8444/shares/7/files".to_owned(),
+    }
+}
+
 fn every_letter(label: &str) -> Vec<Letter> {
     let (site_label, site_url) = (label.to_owned(), SITE.to_owned());
     let (ends, gateway_url) = ("31 December 2026, 12:00 UTC".to_owned(), "https://gateway.example".to_owned());
@@ -52,6 +66,7 @@ fn every_letter(label: &str) -> Vec<Letter> {
         }
         .letter(),
         SignIn { link: LINK.to_owned(), link_ends: ends }.letter(),
+        account_details(label).letter(),
         DelegateInvited {
             site_label: site_label.clone(),
             delegate: "dan@studio.example".to_owned(),
@@ -153,5 +168,16 @@ fn an_invitation_says_who_what_and_what_it_amounts_to() {
         ] {
             assert!(part.contains(said), "{said} in {part}");
         }
+    }
+}
+
+#[test]
+fn account_details_say_where_to_connect_and_lead_to_the_page_first() {
+    let letter = account_details("https://evil.example").letter().unwrap();
+    for part in [&letter.text, &letter.html] {
+        for fact in ["jo.live", "node.example, port 2222", "SHA256:Wl0rLzUBPMGqk4gY9gGQ3kYcTq4qA6DC0Gk6QhYhVbE"] {
+            assert!(part.contains(fact), "{fact}: {part}");
+        }
+        assert_eq!(links(part)[0], "https://gateway.example:8444/shares/7/files");
     }
 }
