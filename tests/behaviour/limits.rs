@@ -81,7 +81,7 @@ fn headers_and_bodies_that_come_bit_by_bit_are_cut_off(node: &Node) {
 
 fn bodies_are_bounded_to_the_byte(node: &Node) {
     const API: usize = 1 << 20;
-    const FORM: usize = 16 << 10;
+    const FORM: usize = 32 << 10;
     let panel = Api::panel(node);
     let path = "/v1/instances/live/explain";
     let post = |length: usize| panel.request("POST", path).body("application/json", " ".repeat(length)).send();

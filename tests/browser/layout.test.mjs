@@ -10,6 +10,7 @@ import { browserForTests } from './lib/browser.mjs';
 import { call, gateway, invite, linkMailedTo, live, newcomer, panelLink, personWithShare, ready, ssoUrl } from './lib/node.mjs';
 
 const browser = browserForTests();
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6cUxmyTbAvO1GDhOXXtYcGFFKK8ZRGFJqUl3GIcFUt jo@laptop';
 const LONG = 'a-rather-long-name-that-breaks-nowhere-at-all';
 
 /** Every page with a way there. `signed in` pages come after the browser has opened a panel link of their person. */
@@ -18,6 +19,8 @@ async function pages() {
   const admin = newcomer(LONG);
   const { share: administration } = await invite(admin, { role: 'full_access', log_in_as: 'all' });
   await call(admin, 'POST', `/v1/instances/${live.id}/shares/${administration.id}/accept`, {});
+  const closed = await personWithShare({ role: 'developer' });
+  await call('panel', 'POST', `/v1/instances/${live.id}/shares/${closed.share.id}/suspend`, {});
   const waiting = newcomer('waiting');
   await invite(waiting);
   const note = 'Please look at the front page.\nThe picture at the top is too wide on my phone.';
@@ -37,6 +40,11 @@ async function pages() {
     ['my-instances-owner', ready.owner, `${gateway}/`, openDetails],
     ['my-instances-empty', waiting, `${gateway}/`],
     ['wp-users', admin, `${gateway}/instances/${live.id}/wp-admin`],
+    ['file-account', admin, `${gateway}/shares/${administration.id}/files`],
+    ['file-account-keys', admin, `${gateway}/shares/${administration.id}/files`, (page) => saveKeys(page, KEY)],
+    ['file-account-problem', admin, `${gateway}/shares/${administration.id}/files`, (page) => saveKeys(page, LONG)],
+    ['file-account-password', admin, `${gateway}/shares/${administration.id}/files`, makePassword],
+    ['file-account-closed', closed.email, `${gateway}/shares/${closed.share.id}/files`],
     ['hand-over', null, () => ssoUrl(email)],
     ['hand-over-used', null, `${gateway}/sso/${'A'.repeat(43)}`],
     ['not-found', null, `${gateway}/nothing/here`],
@@ -53,6 +61,17 @@ async function askForLink(page, address) {
   await page.getByLabel('Your email address').fill(address);
   await page.getByRole('button', { name: 'Send me the link' }).click();
   await page.waitForLoadState();
+}
+
+async function saveKeys(page, keys) {
+  await page.getByLabel('Your public keys').fill(keys);
+  await page.getByRole('button', { name: 'Save the keys' }).click();
+  await page.waitForLoadState();
+}
+
+async function makePassword(page) {
+  await page.getByRole('button', { name: 'Make a new password' }).click();
+  await page.locator('.secret').waitFor();
 }
 
 async function openDetails(page) {

@@ -98,6 +98,11 @@ export async function linkMailedTo(email, path) {
   });
 }
 
+/** The newest mail to an address that holds some words; waits for the mail. */
+export async function mailed(email, words) {
+  return until(`a mail with ${words} to ${email}`, async () => (await mailsTo(email)).reverse().find((mail) => mail.includes(words)));
+}
+
 async function mailsTo(email) {
   const names = (await readdir(ready.mail)).filter((name) => name.endsWith('.eml')).sort();
   const mails = await Promise.all(names.map((name) => readFile(join(ready.mail, name), 'latin1')));

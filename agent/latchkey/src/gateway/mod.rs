@@ -1,6 +1,7 @@
 //! The gateway: server-rendered pages for the people whom a site is shared with. They need no JavaScript.
 
 mod answer;
+mod files;
 mod hand_over;
 mod invitation;
 mod limits;
@@ -31,7 +32,8 @@ use crate::rates::Rates;
 use crate::request;
 use crate::serve::Serve;
 
-const LONGEST_BODY: usize = 16 << 10;
+/// Twenty long keys with every `+` and `/` escaped, and room.
+const LONGEST_BODY: usize = 32 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What every page works with.
@@ -71,6 +73,9 @@ pub(crate) fn router_of(serve: Arc<Serve>) -> Router {
         .route("/", get(my_instances::show))
         .route("/instances/{instance}/wp-admin", get(my_instances::wp_users).post(my_instances::open_wp_admin))
         .route("/shares/{share}/leave", post(my_instances::leave))
+        .route("/shares/{share}/files", get(files::show))
+        .route("/shares/{share}/files/keys", post(files::set_keys))
+        .route("/shares/{share}/files/password", post(files::new_password))
         .route("/sign-in", get(sign_in::show).post(sign_in::send))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/s/{token}", get(sign_in::confirm).post(sign_in::redeem))

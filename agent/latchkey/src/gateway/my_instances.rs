@@ -64,6 +64,9 @@ fn card(gateway: &Gateway, table: &AccessTable, signed_in: &SignedIn, instance: 
         privileges: words.as_ref().map(|words| words.privileges.clone()).unwrap_or_default(),
         reach: words.map(|words| words.reach).unwrap_or_default(),
         wp_admin: wp_admin(gateway, table, signed_in, &instance.id),
+        files_page: share
+            .filter(|share| share.is_live(now) && share.terms.file_access.reads())
+            .map(|share| format!("/shares/{}/files", share.id)),
         leave_action: share.map(|share| format!("/shares/{}/leave", share.id)),
         open_action: format!("/instances/{}/wp-admin", instance.id),
     }

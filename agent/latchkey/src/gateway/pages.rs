@@ -6,6 +6,7 @@
 
 use askama::Template;
 
+use crate::accounts::{Fact, Opens};
 use crate::mail::letters::PrivilegeGroup;
 
 /// What `/style.css` answers.
@@ -99,6 +100,8 @@ pub(crate) struct InstanceCard {
     /// What the share amounts to: plain sentences.
     pub reach: Vec<String>,
     pub wp_admin: WpAdmin,
+    /// The page of the person's own file account.
+    pub files_page: Option<String>,
     /// Where the form posts that gives the share back.
     pub leave_action: Option<String>,
     /// Opens WP Admin: posted to for [`WpAdmin::Pinned`], the page with the users for [`WpAdmin::Choose`].
@@ -122,6 +125,32 @@ pub(crate) enum WpAdmin {
     Choose,
     /// Allowed, but nobody has said yet as whom.
     NotSet,
+}
+
+/// A person's own file account of a share (form field `keys`: lines of public keys).
+#[derive(Template)]
+#[template(path = "gateway/file_account.html")]
+pub(crate) struct FileAccountPage {
+    pub site_label: String,
+    pub site_url: String,
+    /// Login, host, port, fingerprint.
+    pub facts: Vec<Fact>,
+    /// The folder that is seen, from the site's own: `/` for that itself.
+    pub root: String,
+    pub read_only: bool,
+    /// The protocols that it is open to now.
+    pub opens: Opens,
+    pub fingerprints: Vec<String>,
+    /// What stands in the field for keys.
+    pub keys: String,
+    pub has_password: bool,
+    /// A password that was made just now.
+    pub password: Option<String>,
+    /// What was wrong with the last try, as a sentence.
+    pub problem: Option<String>,
+    /// Where the forms post, without their last part.
+    pub action: String,
+    pub csrf: String,
 }
 
 /// Asks which WordPress user to become (form field `wp_user`: the id).
@@ -214,6 +243,7 @@ mod tests {
             privileges: privileges(words),
             reach: vec![words.to_owned()],
             wp_admin,
+            files_page: Some("/shares/7/files".to_owned()),
             leave_action: Some("/leave".to_owned()),
             open_action: "/open".to_owned(),
         }
@@ -242,6 +272,24 @@ mod tests {
             action: "/open".to_owned(),
             csrf: "csrf-value".to_owned(),
             problem: Some(words.to_owned()),
+        }
+    }
+
+    fn file_account(words: &str) -> FileAccountPage {
+        FileAccountPage {
+            site_label: words.to_owned(),
+            site_url: "https://site.example".to_owned(),
+            facts: vec![Fact { name: "Login", value: words.to_owned() }],
+            root: words.to_owned(),
+            read_only: true,
+            opens: Opens { sftp: true, ftp: false },
+            fingerprints: vec![words.to_owned()],
+            keys: words.to_owned(),
+            has_password: true,
+            password: Some(words.to_owned()),
+            problem: Some(words.to_owned()),
+            action: "/shares/7/files".to_owned(),
+            csrf: "csrf-value".to_owned(),
         }
     }
 
@@ -277,6 +325,7 @@ mod tests {
             confirm.render(),
             my_instances(words).render(),
             wp_users(words).render(),
+            file_account(words).render(),
             hand_over(words, false).render(),
             hand_over(words, true).render(),
             problem(words).render(),
@@ -296,7 +345,7 @@ mod tests {
             assert!(!page.contains("<script>") && !page.contains(HOSTILE), "{page}");
         }
         let escaped = "&#34;&#62;&#60;script&#62;alert(1)&#60;/script&#62;";
-        assert_eq!(every_page(HOSTILE).iter().filter(|page| page.contains(escaped)).count(), 8);
+        assert_eq!(every_page(HOSTILE).iter().filter(|page| page.contains(escaped)).count(), 9);
     }
 
     #[test]
@@ -330,7 +379,8 @@ mod tests {
 
     #[test]
     fn every_form_of_a_signed_in_page_carries_the_csrf_value() {
-        for page in [my_instances("words").render().unwrap(), wp_users("words").render().unwrap()] {
+        let file_account = file_account("words").render();
+        for page in [my_instances("words").render(), wp_users("words").render(), file_account].map(Result::unwrap) {
             assert!(page.contains("<form"));
             for form in page.split("<form").skip(1).filter_map(|rest| rest.split("</form>").next()) {
                 assert!(form.contains("<input type=\"hidden\" name=\"csrf\" value=\"csrf-value\">"), "{form}");
@@ -344,6 +394,17 @@ mod tests {
         assert_eq!(page.matches("<form").count(), 1);
         assert_eq!(page.matches("<button").count(), 1);
         assert_eq!(page.matches("<input").count(), 0);
+    }
+
+    #[test]
+    fn a_password_is_on_the_page_only_when_it_was_made_just_now() {
+        let shown = |password: Option<&str>, has_password| {
+            let password = password.map(str::to_owned);
+            FileAccountPage { password, has_password, ..file_account("words") }.render().unwrap()
+        };
+        assert!(shown(Some("s3cret"), true).contains("<code>s3cret</code>"));
+        assert!(shown(None, true).contains("cannot be shown again"));
+        assert!(shown(None, false).contains("no password yet"));
     }
 
     #[test]
