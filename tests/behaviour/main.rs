@@ -10,6 +10,7 @@
     reason = "a test fails at the line that was wrong"
 )]
 
+mod accounts;
 mod api;
 mod audit;
 mod caches;
@@ -158,6 +159,7 @@ fn main() -> ExitCode {
         hosting::trials(),
         mail::trials(),
         gateway::trials(),
+        accounts::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

@@ -2,6 +2,8 @@
 
 mod terms;
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -32,6 +34,9 @@ const LINES: &[Field] = &[
     ("log in as", "log_in_as"),
     ("log in as, fault", "log_in_as_mismatch"),
     ("file access", "file_access"),
+    ("file account", "file_account.login"),
+    ("keys", "file_account.keys"),
+    ("has a password", "file_account.has_password"),
     ("expires", "expires_at"),
     ("apply to staging", "apply_to_staging"),
     ("granted by", "granted_by"),
@@ -77,6 +82,14 @@ pub(crate) enum Command {
     ///
     /// Example: latchkey share accept live SHARE --as editor@example.com
     Accept(Which),
+    /// Set the SSH keys of a share's file account, for the person that --as names. Its open sessions are closed.
+    ///
+    /// Example: latchkey share keys live SHARE ~/.ssh/id_ed25519.pub --as dev@example.com
+    Keys(Keys),
+    /// Make a new password for a share's file account and print it, once. Its open sessions are closed.
+    ///
+    /// Example: latchkey share password live SHARE --as dev@example.com
+    Password(Which),
     /// End a share for good. Everything it has open is closed when this returns.
     ///
     /// Example: latchkey share revoke live SHARE --everywhere
@@ -116,6 +129,16 @@ pub(crate) struct Update {
     role: Option<String>,
     #[command(flatten)]
     terms: Terms,
+}
+
+/// `latchkey share keys`.
+#[derive(Debug, Args)]
+pub(crate) struct Keys {
+    #[command(flatten)]
+    which: Which,
+    /// Files with public keys, one to a line. They take the place of all keys that there are; without a file there are none.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 /// `latchkey share revoke`.
@@ -161,6 +184,18 @@ impl Update {
     }
 }
 
+impl Keys {
+    /// The lines of all files. Empty ones and comments go along: the agent skips them, and counts lines as people do.
+    fn body(&self) -> Result<Value, CallError> {
+        let mut lines = Vec::new();
+        for file in &self.files {
+            let fault = |error| CallError::Argument { argument: "FILE", what: format!("{}: {error}", file.display()) };
+            lines.extend(std::fs::read_to_string(file).map_err(fault)?.lines().map(str::to_owned));
+        }
+        Ok(json!({ "keys": lines }))
+    }
+}
+
 impl Revoke {
     fn call(&self) -> Call {
         let mut call = Call::delete(&self.which.segments());
@@ -194,6 +229,11 @@ impl Ask for Command {
             Self::Suspend(which) => which.post(client, "suspend"),
             Self::Reinstate(which) => which.post(client, "reinstate"),
             Self::Accept(which) => which.post(client, "accept"),
+            Self::Keys(keys) => {
+                let call = Call::put(&[&keys.which.segments()[..], &["keys"]].concat(), keys.body()?);
+                Ok(Answer::new(client.send(&call)?, outcome))
+            }
+            Self::Password(which) => which.post(client, "password"),
             Self::Revoke(revoke) => Ok(Answer::new(client.send(&revoke.call())?, outcome)),
         }
     }
