@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use self::node::Node;
+use crate::accounts::AuthorizedKey;
 use crate::api::peer::Peer;
 use crate::config::Config;
 use crate::guesses::Guesses;
@@ -26,13 +27,14 @@ use crate::{api, gateway};
 pub type Target = fn(&[u8]);
 
 /// Every target of this crate, by the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("api", api_requests),
     ("gateway", gateway_requests),
     ("bridge", bridge_replies),
     ("redeemer", redeemer_lines),
     ("certificate", certificates),
     ("configuration", configurations),
+    ("keys", public_keys),
 ];
 
 /// Longer than any deadline of ours, on a clock that runs ahead whenever nobody works.
@@ -92,6 +94,16 @@ fn configurations(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     // Refused, or usable as it is.
     let _ = Config::parse(std::path::Path::new("latchkey.toml"), &text);
+}
+
+/// The public keys that somebody hands in for a file account.
+fn public_keys(bytes: &[u8]) {
+    let lines: Vec<String> = String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect();
+    let Ok(keys) = AuthorizedKey::parse_all(&lines) else { return };
+    // What was taken is taken again as it is shown, so that a person may save what they see.
+    let shown: Vec<String> = keys.iter().map(|key| key.line().to_owned()).collect();
+    assert_eq!(AuthorizedKey::parse_all(&shown).expect("keys that were taken before"), keys);
+    assert!(keys.iter().all(|key| key.fingerprint().starts_with("SHA256:")));
 }
 
 /// Where a peer is that no socket knows.

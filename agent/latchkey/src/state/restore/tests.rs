@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use latchkey_access::{Privilege, PrivilegeSet, Share, ShareId, ShareState, Terms};
 
 use super::{Counts, Unknown, backup};
+use crate::accounts::{Account, AccountOf};
 use crate::caller::Caller;
 use crate::channels::Taken;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::state::tests::{Fixture, fixture};
 use crate::state::{Change, State};
-use crate::store::path_in;
+use crate::store::{accounts, path_in};
 
 impl Fixture {
     fn back_up(&self) -> PathBuf {
@@ -166,4 +167,40 @@ fn what_is_no_whole_backup_changes_nothing() {
     fs::copy(&file, Unknown::Kept.waiting_in(fixture.dir.path())).unwrap();
     fixture.end();
     assert_eq!(fixture.start_again().unwrap().state_of_share(), ShareState::Revoked);
+}
+
+/// Whether the fixture's share has a file account, and whether that has a password.
+fn account_of(fixture: &Fixture) -> Option<bool> {
+    let found = accounts::of_share(&fixture.state.store.reader(), fixture.share).unwrap();
+    found.map(|account| account.password_hash.is_some())
+}
+
+#[test]
+fn keys_and_passwords_that_may_have_been_replaced_since_are_not_good_again() {
+    let with_password = || {
+        let fixture = fixture();
+        let account = Account {
+            login: "anna.live".into(),
+            of: AccountOf::Share(fixture.share),
+            keys: vec![],
+            password_hash: Some("$argon2id$".into()),
+            generation: 1,
+            made_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        fixture.change(move |change| change.write(|rows| accounts::save(rows, &account)));
+        let file = fixture.back_up();
+        (fixture, file)
+    };
+    for (unknown, expected) in [(Unknown::Suspended, Some(false)), (Unknown::Kept, Some(true))] {
+        let (fixture, file) = with_password();
+        fixture.damage();
+        drop(fixture.restore(&file, unknown));
+        assert_eq!(account_of(&fixture), expected, "{unknown:?}");
+    }
+    // What has ended since has no account either.
+    let (fixture, file) = with_password();
+    fixture.end();
+    fixture.damage();
+    drop(fixture.restore(&file, Unknown::Kept));
+    assert_eq!(account_of(&fixture), None);
 }
