@@ -82,12 +82,12 @@ impl Input {
             self.skip(some);
             self.surplus -= some;
         }
-        let Some(prefix) = self.peek::<PREFIX_BYTES>() else { return Ok(None) };
-        let [length @ .., kind] = prefix;
+        let Some(length) = self.peek::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if length == 0 || length > PACKET_MAX_BYTES {
             return Err(FramingError::Length(length));
         }
+        let Some([.., kind]) = self.peek::<PREFIX_BYTES>() else { return Ok(None) };
         if self.is_begun == (kind == INIT) {
             return Err(FramingError::Init);
         }
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_is_framed_otherwise_ends_it() {
-        refused(&[0, 0, 0, 0, 4], FramingError::Length(0));
+        refused(&[0, 0, 0, 0], FramingError::Length(0));
         refused(&[0, 4, 0, 1, 4], FramingError::Length(PACKET_MAX_BYTES + 1));
         refused(&[0xff, 0xff, 0xff, 0xff, 4], FramingError::Length(u32::MAX as usize));
         refused(INIT_PACKET, FramingError::Init);

@@ -20,8 +20,7 @@ pub use sources::Limits;
 use sources::{Conduct, Place, Sources};
 use visitor::{ConnectionError, Record, Visitor};
 
-/// How often a connection is looked at, and how many looks may find that nothing has moved.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How many looks at a connection may find that nothing has moved.
 const LOOKS_WITHOUT_PROGRESS: u32 = 3;
 /// After a failed accept, which is for want of descriptors or memory.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -127,7 +126,7 @@ impl<G: Gatekeeper> Connection<G> {
 
     /// Waits for the end of a session, and brings it about when nothing of it moves.
     async fn see_through(&self, running: &mut RunningSession<Visitor<G>>) -> Result<(), ConnectionError> {
-        let mut looks = interval(LOOK_EVERY);
+        let mut looks = interval(self.shared.limits.stuck_after / LOOKS_WITHOUT_PROGRESS);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = None;
         let mut without_progress = 0;

@@ -32,6 +32,8 @@ pub struct Limits {
     pub rejection_time: Duration,
     /// A connection on which nothing comes in for so long ends.
     pub inactivity: Duration,
+    /// A connection on which nothing moves for so long, although it is not the client that is waited for, ends.
+    pub stuck_after: Duration,
     /// Sessions on one connection at a time.
     pub channels: usize,
     /// What each failed attempt adds to the time for which a source has to wait outside.
@@ -55,6 +57,7 @@ impl Default for Limits {
             attempts: 6,
             rejection_time: Duration::from_millis(250),
             inactivity: Duration::from_secs(15 * 60),
+            stuck_after: Duration::from_secs(45),
             channels: 10,
             penalty: Duration::from_secs(5),
             penalty_from: Duration::from_secs(25),
