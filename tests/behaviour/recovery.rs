@@ -12,7 +12,7 @@ use latchkey_tests::shares::{Share, invite, person, pinned_editor, share};
 use latchkey_tests::waiting::eventually;
 use latchkey_tests::{sites, wp_admin};
 use serde_json::{Value, json};
-use xtask::clock::Stopwatch;
+use xtask::clock::{Deadline, Stopwatch};
 use xtask::node::{Daemon, Hosting, Instance, Node};
 
 crate::trials! { alone:
@@ -25,7 +25,10 @@ crate::trials! { alone:
     php_fpm_is_not_needed_to_end_a_session,
     a_link_outlives_a_restart_and_is_still_good_once,
     a_session_that_a_request_writes_back_ends_although_serve_was_killed_in_between,
+    a_site_that_is_slow_and_not_gone_is_given_longer_until_its_end_is_confirmed,
+    an_expiry_beside_a_site_that_hangs_ends_everything_else_in_time_and_that_later,
     a_hosting_is_not_forgotten_while_an_end_on_it_is_unconfirmed,
+    a_hosting_whose_site_is_gone_for_good_is_abandoned_with_its_unconfirmed_ends,
     a_hosting_that_the_broker_could_not_forget_is_forgotten_by_the_next_request,
 }
 
@@ -236,6 +239,81 @@ fn a_hosting_is_not_forgotten_while_an_end_on_it_is_unconfirmed(node: &Node) {
     eventually("the end of the session", || dark.forget().status == 200);
     wp_admin::is_out(&mut browser);
     dark.forget().refused(404, "not_found");
+}
+
+fn a_hosting_whose_site_is_gone_for_good_is_abandoned_with_its_unconfirmed_ends(node: &Node) {
+    let dark = Dark::of(node);
+    let share = share(node, "dark", &person("guest"), &pinned_editor());
+    let mut browser = wp_admin::log_in(node, &share.email, &dark.2, None);
+    node.database().hang().unwrap();
+    let again = RunsAgain(node.database());
+    Api::panel(node).delete("/v1/instances/dark").done();
+    dark.forget().refused(409, "conflict");
+    Api::panel(node).delete("/v1/hostings/dark?unconfirmed=perhaps").refused(400, "invalid");
+    assert_eq!(Api::panel(node).get("/v1/health").done()["state"], "degraded");
+    Api::panel(node).delete("/v1/hostings/dark?unconfirmed=abandon").done();
+    dark.forget().refused(404, "not_found");
+    drop(again);
+    // Nobody can end it any more, and nobody says otherwise.
+    assert_eq!(Api::panel(node).get("/v1/health").done()["state"], "ok");
+    wp_admin::is_in_as(&mut browser, "editor");
+}
+
+/// Has a site do this before WordPress starts in a call of the agent, until it is dropped.
+struct Delayed(std::path::PathBuf, String);
+
+impl Delayed {
+    #[track_caller]
+    fn by(site: &Instance, code: &str) -> Self {
+        let file = site.docroot.join("wp-config.php");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replacen("<?php", &format!("<?php if (PHP_SAPI === 'cli') {{ {code} }}"), 1))
+            .unwrap();
+        Self(file, text)
+    }
+}
+
+impl Drop for Delayed {
+    fn drop(&mut self) {
+        drop(std::fs::write(&self.0, &self.1));
+    }
+}
+
+fn a_site_that_is_slow_and_not_gone_is_given_longer_until_its_end_is_confirmed(node: &Node) {
+    let live = node.instance("live").unwrap();
+    let (share, mut browser) = editor_in(node);
+    let _delayed = Delayed::by(&live, "sleep(3);");
+    let stopwatch = Stopwatch::start();
+    is_unconfirmed(&share.revoke(), stopwatch.elapsed());
+    let confirmed = || share.shown().get("unconfirmed").is_none();
+    assert!(Deadline::after(Duration::from_secs(60)).wait_until(confirmed), "{}", share.shown());
+    wp_admin::is_out(&mut browser);
+}
+
+fn an_expiry_beside_a_site_that_hangs_ends_everything_else_in_time_and_that_later(node: &Node) {
+    let [hangs, second] = ["live", "second"].map(|id| node.instance(id).unwrap());
+    let (there, mut there_in) = editor_in(node);
+    let here = share(node, "second", &person("guest"), &pinned_editor());
+    let mut here_in = wp_admin::log_in(node, &here.email, &second, None);
+    let hanging = Delayed::by(&hangs, "while (true) { sleep(3600); }");
+    let end = Timestamp::now() + SignedDuration::from_secs(2);
+    for share in [&there, &here] {
+        share.update(&json!({ "expires_at": end.to_string() }));
+    }
+    wp_admin::is_in_as(&mut here_in, "editor");
+    eventually("the end", || Timestamp::now() > end);
+    for (share, instance) in [(&there, "live"), (&here, "second")] {
+        wp_admin::ask(node, &share.email, instance, None).refused_by("A2", 404, "not_found");
+    }
+    let is_out = || wp_admin::is_sent_to_login(&mut here_in);
+    assert!(Deadline::after(Duration::from_secs(5)).wait_until(is_out), "the other site was not ended in time");
+    eventually("the state", || there.state() == "expired");
+    assert_eq!(there.shown()["unconfirmed"].as_array().map(Vec::len), Some(1));
+    wp_admin::is_in_as(&mut there_in, "editor");
+    drop(hanging);
+    let confirmed = || there.shown().get("unconfirmed").is_none();
+    assert!(Deadline::after(Duration::from_secs(60)).wait_until(confirmed), "{}", there.shown());
+    wp_admin::is_out(&mut there_in);
 }
 
 fn a_hosting_that_the_broker_could_not_forget_is_forgotten_by_the_next_request(node: &Node) {

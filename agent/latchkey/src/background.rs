@@ -105,7 +105,8 @@ pub(crate) async fn retry_unconfirmed(serve: Arc<Serve>) {
             pause = Duration::from_secs(1);
             continue;
         }
-        channels::retry_unconfirmed(&serve).await;
+        // Nobody waits for this any more: a site that is slow, not gone, gets longer each time until it is done.
+        channels::retry_unconfirmed(&serve, channels::TIME_FOR_SITES + pause).await;
         let stuck = serve.state.channels.unconfirmed() >= before;
         pause = if stuck { (pause * 2).min(Duration::from_secs(30)) } else { Duration::from_secs(1) };
     }

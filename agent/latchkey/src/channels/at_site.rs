@@ -1,6 +1,7 @@
 //! What is to end at one site, asked of the site itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use latchkey_access::{AccessTable, HostingState, InstanceId, LogInAs, Privilege, ShareId, share_holdings};
@@ -38,17 +39,17 @@ impl End {
         self.baselines.get(&session.share?)?.iter().find(|of| of.user == session.user)
     }
 
-    /// Has the site end it. Safe to repeat.
-    pub(super) async fn carry_out(&self, serve: &Serve, site: &Site) -> Result<Report, BridgeError> {
+    /// Has the site end it within this time. Safe to repeat.
+    pub(super) async fn carry_out(&self, serve: &Serve, site: &Site, time: Duration) -> Result<Report, BridgeError> {
         let baselines: Vec<_> = self.baselines.values().flatten().cloned().collect();
         let marks = self.sessions.iter().map(|session| session.mark.clone()).collect();
         let users = self.sessions.iter().map(|session| session.user.clone()).collect();
         let wanted = EndSessions { marks, users, baselines: &baselines };
-        let there = sessions::end(&serve.bridge, site, &wanted).await;
+        let there = sessions::end(&serve.bridge, site, &wanted, time).await;
         match self.instance().and_then(|instance| serve.site(instance).ok()) {
             // The site has moved since then, and its sessions moved with its database.
             Some(now) if (&now.hosting, &now.docroot) != (&site.hosting, &site.docroot) => {
-                let here = sessions::end(&serve.bridge, &now, &wanted).await?;
+                let here = sessions::end(&serve.bridge, &now, &wanted, time).await?;
                 let before = there.map_or(0, |report| report.ended);
                 Ok(here.after(before))
             }

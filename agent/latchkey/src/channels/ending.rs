@@ -20,7 +20,7 @@ use crate::store::{StoreError, gateway_rows};
 use crate::wordpress::{scan, sessions};
 
 /// A reply comes within three seconds, whatever hangs; this much of it is for the sites.
-const TIME_FOR_SITES: Duration = Duration::from_millis(2_400);
+pub(crate) const TIME_FOR_SITES: Duration = Duration::from_millis(2_400);
 /// A reply waits until then for what was left behind on the hosting.
 const TIME_FOR_LOOKS: Duration = Duration::from_millis(2_700);
 /// A site is asked to end no more sessions than these at once.
@@ -60,7 +60,7 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let shares = shares_that_ended(&serve, &wordpress);
     // Side by side: neither has to wait for the other.
     let (of_files, ()) =
-        tokio::join!(files::close(&serve, files, TIME_FOR_SITES), close_wordpress(&serve, wordpress, &mut ended));
+        tokio::join!(files::close(&serve, files, TIME_FOR_SITES), close_wordpress(&serve, wordpress, TIME_FOR_SITES, &mut ended));
     let (Closed { sftp, ftp, .. }, unconfirmed) = of_files;
     ended.closed = Closed { sftp, ftp, ..ended.closed };
     ended.unconfirmed.extend(unconfirmed);
@@ -81,13 +81,13 @@ fn shares_that_ended(serve: &Serve, begun: &[BegunSession]) -> BTreeSet<ShareId>
         .collect()
 }
 
-/// Tries once more to end what could not be reached.
-pub(crate) async fn retry_unconfirmed(serve: &Arc<Serve>) {
+/// Tries once more to end what could not be reached. Sites have this long to answer.
+pub(crate) async fn retry_unconfirmed(serve: &Arc<Serve>, time: Duration) {
     let now = serve.state.clock.now();
     let waiting = serve.state.channels.endings.begin_unconfirmed();
     let (over, waiting) = waiting.into_iter().partition(|begun| is_over(begun.session(), now));
     forget(serve, over).await;
-    close_wordpress(serve, waiting, &mut Ended::default()).await;
+    close_wordpress(serve, waiting, time, &mut Ended::default()).await;
 }
 
 /// Whether WordPress itself lets nobody in any more, with a session that a share left.
@@ -98,7 +98,7 @@ pub(super) fn is_over(session: &WordpressSession, now: Timestamp) -> bool {
     }
 }
 
-async fn close_wordpress(serve: &Arc<Serve>, begun: Vec<BegunSession>, ended: &mut Ended) {
+async fn close_wordpress(serve: &Arc<Serve>, begun: Vec<BegunSession>, time: Duration, ended: &mut Ended) {
     if begun.is_empty() {
         return;
     }
@@ -119,7 +119,7 @@ async fn close_wordpress(serve: &Arc<Serve>, begun: Vec<BegunSession>, ended: &m
             let sessions: Vec<WordpressSession> = group.iter().map(|begun| begun.session().clone()).collect();
             let (serve, site) = (serve.clone(), site.clone());
             running.spawn(request::carried(async move {
-                let ended = tokio::time::timeout(TIME_FOR_SITES, end_at_site(&serve, &site, group)).await;
+                let ended = tokio::time::timeout(time, end_at_site(&serve, &site, group, time)).await;
                 (sessions, ended)
             }));
         }
@@ -150,6 +150,7 @@ async fn end_at_site(
     serve: &Arc<Serve>,
     site: &Site,
     begun: Vec<BegunSession>,
+    time: Duration,
 ) -> Result<(u32, Vec<Residue>), GroupError> {
     let sessions: Vec<WordpressSession> = begun.iter().map(|begun| begun.session().clone()).collect();
     let shares: BTreeSet<ShareId> = sessions.iter().filter_map(|session| session.share).collect();
@@ -158,7 +159,7 @@ async fn end_at_site(
         shares.into_iter().map(of_share).collect::<Result<_, StoreError>>()
     });
     let end = End { sessions, baselines: found.await? }.without_allowed(serve);
-    let report = end.carry_out(serve, site).await?;
+    let report = end.carry_out(serve, site, time).await?;
     let mut residue = Vec::new();
     for (share, baselines) in &end.baselines {
         residue.extend(sessions::residue(&report, baselines).into_iter().map(|one| (*share, one)));

@@ -137,10 +137,9 @@ impl<S: Way + Clone, L: Clone> Endings<S, L> {
         true
     }
 
-    /// Forgets the sessions of this kind that nobody is ending.
+    /// Forgets the sessions of this kind. Whoever is ending one at this moment has nothing left to confirm.
     pub(super) fn forget_where(&self, wanted: impl Fn(&S) -> bool) -> Vec<S> {
-        let idle = |ending: &Ending<S, L>| matches!(ending.stage, Stage::Unconfirmed | Stage::Watched(_));
-        let gone = |_: &String, ending: &mut Ending<S, L>| idle(ending) && wanted(&ending.session);
+        let gone = |_: &String, ending: &mut Ending<S, L>| wanted(&ending.session);
         locked(&self.all).extract_if(.., gone).map(|(_, ending)| ending.session).collect()
     }
 

@@ -22,6 +22,8 @@ use crate::store::wordpress_sessions::{self, BaselineOf, Look, Seen, Site, Wordp
 const PAUSES: [Duration; 2] = [Duration::from_secs(2), LONGEST_PAUSE];
 /// Also until a site that could not be looked at is asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Nobody waits for it, and the site may be busy.
+const TIME_FOR_A_LOOK: Duration = Duration::from_secs(10);
 /// Not more often, whatever comes back: the WordPress user's own holder may be the one who signs in by now.
 const MOST_RETURNS: u32 = 5;
 
@@ -90,7 +92,7 @@ async fn look_at(serve: Arc<Serve>, site: Site, due: Vec<(WordpressSession, Look
     }
     let sessions = due.iter().map(|(session, _)| session.clone()).collect();
     let end = End { sessions, baselines }.without_allowed(&serve);
-    let found = end.carry_out(&serve, &site).await;
+    let found = end.carry_out(&serve, &site, TIME_FOR_A_LOOK).await;
     let now = serve.state.clock.now();
     let returned = match &found {
         Ok(report) => report.ended,

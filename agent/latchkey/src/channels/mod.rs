@@ -22,7 +22,7 @@ use latchkey_access::{AccessTable, Actor, HostingId, PersonId, ShareId, decide};
 use rusqlite::Connection;
 
 pub(crate) use ended::{Closed, Ended, Unconfirmed};
-pub(crate) use ending::{close, forget_hosting, retry_unconfirmed};
+pub(crate) use ending::{TIME_FOR_SITES, close, forget_hosting, retry_unconfirmed};
 pub(crate) use files::{FileSession, KillSwitch, RestsOn, Switch};
 pub(crate) use looks::look_again;
 
