@@ -40,6 +40,7 @@ mod state;
 mod store;
 mod tls;
 mod token;
+mod turns;
 mod verification;
 mod wordpress;
 

@@ -18,16 +18,19 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::Instant;
+use tokio_rustls::LazyConfigAcceptor;
 use tower::ServiceExt;
 
 use crate::counted::COUNTED;
 use crate::patience::Patient;
 use crate::problem::{Code, Problem};
 use crate::room::{Place, Places, Room};
+use crate::turns::{Percents, Turns};
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// From the end of the last reply on.
@@ -64,14 +67,19 @@ pub(crate) struct Arrived {
 /// How many connections a listener has at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// In the middle of their handshake.
+    /// Before their handshake, and again in the middle of it.
     pub(crate) handshakes: Places,
+    /// What these may cost.
+    pub(crate) handshake_percents: Percents,
     /// After it.
     pub(crate) connections: Places,
 }
 
 struct Rooms {
+    /// For those that have not begun their handshake.
+    silent: Room<IpAddr>,
     handshakes: Room<IpAddr>,
+    turns: Turns<IpAddr>,
     connections: Room<IpAddr>,
 }
 
@@ -83,13 +91,19 @@ pub(crate) async fn accept_tls<D: Door>(
     router: Router,
     bounds: Bounds,
 ) {
-    let rooms =
-        Arc::new(Rooms { handshakes: Room::new(bounds.handshakes), connections: Room::new(bounds.connections) });
+    let rooms = Arc::new(Rooms {
+        silent: Room::new(bounds.handshakes),
+        handshakes: Room::new(bounds.handshakes),
+        turns: Turns::new(bounds.handshake_percents),
+        connections: Room::new(bounds.connections),
+    });
+    let gives = rooms.clone();
+    tokio::spawn(async move { gives.turns.give().await });
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
                 // Entered here, so that more connections than places never wait for their task to run.
-                let Some(place) = rooms.handshakes.enter(network_of(address.ip())) else { continue };
+                let Some(place) = rooms.silent.enter(network_of(address.ip())) else { continue };
                 tokio::spawn(serve_tls(stream, address, place, rooms.clone(), door.clone(), router.clone()));
             }
             Err(error) => {
@@ -109,18 +123,17 @@ async fn serve_tls<D: Door>(
     router: Router,
 ) {
     let _ = stream.set_nodelay(true);
-    let acceptor = TlsAcceptor::from(door.borrow().tls());
-    let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(Patient::new(stream, READING)));
-    let stream = tokio::select! {
-        outcome = handshake => match outcome {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%address, %error, "a handshake failed"),
-            Err(_) => return tracing::debug!(%address, "a handshake took too long"),
-        },
-        () = place.displaced() => return evicted(address, "a handshake"),
-    };
+    let (origin, until) = (network_of(address.ip()), Instant::now() + HANDSHAKE);
+    let begins = LazyConfigAcceptor::new(Acceptor::default(), Patient::new(stream, READING));
+    let Some(begun) = within(until, begins, &place, address).await else { return };
+    // From here on those that say nothing take nobody's place.
     drop(place);
-    let Some(place) = rooms.connections.enter(network_of(address.ip())) else {
+    let Some(place) = rooms.handshakes.enter(origin) else { return };
+    let tls = door.borrow().tls();
+    let shaken = async { rooms.turns.turn(origin).await.carry(begun.into_stream(tls)).await };
+    let Some(stream) = within(until, shaken, &place, address).await else { return };
+    drop(place);
+    let Some(place) = rooms.connections.enter(origin) else {
         COUNTED.connections_refused.count();
         return tracing::debug!(%address, "all places are at work");
     };
@@ -135,6 +148,24 @@ async fn serve_tls<D: Door>(
         () = place.displaced() => evicted(address, "a connection"),
         () = no_longer_admitted(&mut door, &arrived, &known) => tracing::info!(%address, "a connection is cut: its certificate is not let in any more, or as another"),
     }
+}
+
+/// A part of a handshake, unless it fails, takes too long, or makes place for another.
+async fn within<T>(
+    until: Instant,
+    part: impl Future<Output = std::io::Result<T>>,
+    place: &Place<IpAddr>,
+    address: SocketAddr,
+) -> Option<T> {
+    tokio::select! {
+        outcome = tokio::time::timeout_at(until, part) => match outcome {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(error)) => tracing::debug!(%address, %error, "a handshake failed"),
+            Err(_) => tracing::debug!(%address, "a handshake took too long"),
+        },
+        () = place.displaced() => evicted(address, "a handshake"),
+    }
+    None
 }
 
 fn evicted(address: SocketAddr, what: &str) {
@@ -222,6 +253,12 @@ where
         Body::new(Arriving { body, place: place.clone() })
     };
     let response = router.oneshot(Request::from_parts(parts, body)).await?;
+    if let Some(Held(pause)) = response.extensions().get() {
+        // Waiting is no work: whoever has many such connections loses them to the next.
+        place.end_work();
+        tokio::time::sleep(*pause).await;
+        return Ok(response);
+    }
     Ok(if response.body().size_hint().exact().is_some() {
         place.end_work();
         response
@@ -229,6 +266,10 @@ where
         response.map(|body| Body::new(Leaving { body, place }))
     })
 }
+
+/// In the extensions of a reply: it is sent after this pause only, and until then its connection is unfinished.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held(pub(crate) Duration);
 
 fn status_only(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::net::Bounds;
 use crate::room::Places;
+use crate::turns::Percents;
 
 /// Bounds that the operator can move. Rates are per minute, a minute's worth at once; 0 is no limit.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -11,6 +12,8 @@ use crate::room::Places;
 pub(crate) struct Limits {
     handshakes: usize,
     handshakes_per_address: usize,
+    handshake_percent: u32,
+    handshake_percent_per_address: u32,
     connections: usize,
     connections_per_address: usize,
     /// Pages and forms of the gateway, of one address without a sign-in.
@@ -28,6 +31,8 @@ impl Default for Limits {
         Self {
             handshakes: 512,
             handshakes_per_address: 128,
+            handshake_percent: 100,
+            handshake_percent_per_address: 25,
             connections: 2048,
             connections_per_address: 256,
             gateway_per_address: 3000,
@@ -43,13 +48,15 @@ impl Limits {
     pub(crate) const fn bounds(&self) -> Bounds {
         Bounds {
             handshakes: Places { in_all: self.handshakes, of_one: self.handshakes_per_address },
+            handshake_percents: Percents { in_all: self.handshake_percent, of_one: self.handshake_percent_per_address },
             connections: Places { in_all: self.connections, of_one: self.connections_per_address },
         }
     }
 
-    /// Whether there is a place at all.
+    /// Whether there is a place and time for anybody at all.
     pub(super) fn leave_room(&self) -> bool {
         let places = [self.handshakes, self.handshakes_per_address, self.connections, self.connections_per_address];
-        places.iter().all(|places| *places > 0)
+        let percents = [self.handshake_percent, self.handshake_percent_per_address];
+        places.iter().all(|places| *places > 0) && percents.iter().all(|percent| *percent > 0)
     }
 }

@@ -2,6 +2,7 @@
 //! that do not work.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -12,13 +13,16 @@ use latchkey_access::PersonId;
 use super::answer::Answer;
 use super::{Address, Gateway, session};
 use crate::guesses::Guesses;
-use crate::net::{check_head, network_of};
+use crate::net::{Held, check_head, network_of};
 use crate::problem::Problem;
 use crate::rates::{Rates, too_many};
 use crate::token::Token;
 
 /// Paths whose next part is a token.
 const LINKS: [&str; 3] = ["/i/", "/s/", "/sso/"];
+
+/// Somebody who goes on with links that do not work is answered this late, so that it costs next to nothing.
+const REFUSALS_APART: Duration = Duration::from_millis(100);
 
 /// Who has asked how often.
 #[derive(Debug, Default)]
@@ -44,7 +48,11 @@ async fn answer(gateway: &Gateway, request: Request, next: Next) -> Result<Respo
     let link = LINKS.iter().find_map(|beneath| path.strip_prefix(beneath)).map(Token::parse);
     if let Some(token) = &link {
         // Before the rate of the address, which others there need.
-        limits.guesses.admit(serve, &network, token.as_ref()).await?;
+        if let Err(problem) = limits.guesses.admit(serve, &network, token.as_ref()).await {
+            let mut refusal = Answer::from(problem).into_response();
+            refusal.extensions_mut().insert(Held(REFUSALS_APART));
+            return Ok(refusal);
+        }
     }
     let (bounds, now) = (&serve.config.limits, serve.state.clock.ticking());
     match session::person_of(gateway, request.headers()) {
