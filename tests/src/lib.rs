@@ -23,7 +23,6 @@ pub mod mailbox;
 pub mod shares;
 pub mod sites;
 pub mod small_home;
-pub mod soak_endings;
 pub mod streams;
 pub mod waiting;
 pub mod wp_admin;

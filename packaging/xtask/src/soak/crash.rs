@@ -2,6 +2,7 @@
 //! change is there, no other is there by half, no dead share lives, and the audit holds together.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -55,7 +56,12 @@ impl Crash {
         let mut rounds = Rounds::begin(&node, seed)?;
         for round in 1..=self.rounds {
             let watch = Stopwatch::start();
-            rounds.run(self.changes).with_context(|| format!("in round {round} of seed {seed}"))?;
+            if let Err(error) = rounds.run(self.changes) {
+                let kept = keep_logs(&node, seed)?;
+                return Err(
+                    error.context(format!("in round {round} of seed {seed}; the logs are in {}", kept.display()))
+                );
+            }
             println!("round {round}, {:.1} s: {}", watch.elapsed().as_secs_f64(), rounds.summary());
         }
         drop(rounds);
@@ -63,6 +69,17 @@ impl Crash {
         ensure!(leftovers.is_empty(), "left behind: {leftovers:#?}");
         Ok(())
     }
+}
+
+/// Keeps what serve and the broker said: the node's own directory goes with it.
+fn keep_logs(node: &Node, seed: u64) -> Result<PathBuf> {
+    let directory = std::env::temp_dir().join(format!("latchkey-soak-{seed}"));
+    fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+    for daemon in [node.serve()?, node.broker()?] {
+        let kept = directory.join(daemon.name()).with_extension("log");
+        fs::copy(daemon.log(), &kept).with_context(|| format!("copy {}", daemon.log().display()))?;
+    }
+    Ok(directory)
 }
 
 /// Rounds on a node, whose clients keep their shares from one to the next.

@@ -1,6 +1,7 @@
 //! A client that changes shares of its own and remembers what was acknowledged: what must be there, whatever is killed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
@@ -8,6 +9,8 @@ use serde_json::{Value, json};
 use super::exchange::{Answer, NoAnswer, at_agent, at_site};
 use crate::node::Instance;
 
+/// An end that is not confirmed at once is tried again each half minute, and on a loaded machine PHP's calls take their time.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Shares that a client has at a time.
 const AT_A_TIME: usize = 6;
 
@@ -247,7 +250,7 @@ impl<'n> Guest<'n> {
         let path = share.path(&self.instance.id);
         let mut shown = Value::Null;
         let mut failed = None;
-        let confirmed = crate::clock::Deadline::after(std::time::Duration::from_secs(60)).wait_until(|| {
+        let confirmed = crate::clock::Deadline::after(PATIENCE).wait_until(|| {
             match answered(&path) {
                 Ok(found) => shown = found,
                 Err(error) => failed = Some(error),
@@ -257,7 +260,7 @@ impl<'n> Guest<'n> {
         if let Some(error) = failed {
             return Err(error);
         }
-        ensure!(confirmed, "{} is not confirmed to have ended after a minute: {shown}", share.email);
+        ensure!(confirmed, "{} is not confirmed to have ended after {} s: {shown}", share.email, PATIENCE.as_secs());
         Ok(shown)
     }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: what takes too long for every run of the tests.
 
 pub mod crash;
-mod endings;
+pub mod endings;
 mod exchange;
 mod guest;
 mod killer;
