@@ -48,13 +48,9 @@ const MISDEEDS: [(&str, &str); 9] = [
     ("uses up its memory", "$a = []; while (true) { $a[] = str_repeat('x', 1 << 20); }"),
     (
         "leaves a process",
-        "if (PHP_SAPI === 'cli') { putenv('LD_PRELOAD=' . ABSPATH . 'stays.so'); mail('a@b.example', 'x', 'y'); } exit;",
+        "if (PHP_SAPI === 'cli' && pcntl_fork() === 0) { posix_setsid(); while (true) { sleep(3600); } } exit;",
     ),
 ];
-
-/// Stays when it is loaded into any program, in a session of its own, with everything that is open.
-const STAYS: &str = "#include <unistd.h>\n#include <stdlib.h>\n__attribute__((constructor)) static void stay(void) {\n\
-                     unsetenv(\"LD_PRELOAD\"); if (fork() == 0) { setsid(); for (;;) pause(); } }\n";
 
 /// Has a must-use plugin with this code run in a site until it is dropped.
 struct Misdeed(std::path::PathBuf);
@@ -95,9 +91,6 @@ fn nothing_runs(node: &Node, site: &Instance, what: &str) {
 
 fn whatever_a_plugin_does_the_agent_works_and_nothing_outlives_its_calls(node: &Node) {
     let site = node.instance("hostile").unwrap();
-    let source = site.docroot.join("stays.c");
-    fs::write(&source, STAYS).unwrap();
-    Program::new("cc").args(["-shared", "-fPIC", "-o"]).arg(site.docroot.join("stays.so")).arg(&source).text().unwrap();
     for (what, code) in MISDEEDS {
         let guest = share(node, "hostile", &person("guest"), &pinned_editor());
         let misdeed = Misdeed::in_site(&site, code);

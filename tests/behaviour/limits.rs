@@ -18,6 +18,7 @@ crate::trials! { alone:
     idle_connections_make_place_for_a_good_client_of_their_address;
     beside_others:
     headers_and_bodies_that_come_bit_by_bit_are_cut_off,
+    a_handshake_and_a_body_of_the_api_that_come_bit_by_bit_are_cut_off_at_their_deadlines,
     bodies_are_bounded_to_the_byte,
     wrong_tokens_stop_being_looked_up_and_good_ones_go_on_working,
     an_address_gets_so_many_pages_a_minute,
@@ -77,6 +78,23 @@ fn headers_and_bodies_that_come_bit_by_bit_are_cut_off(node: &Node) {
         let seconds = |which: &str| saw[which].as_f64().unwrap();
         assert!(seconds("shortest_s") >= 13.0 && seconds("longest_s") <= 30.0, "{mode}: {saw}");
     }
+}
+
+fn a_handshake_and_a_body_of_the_api_that_come_bit_by_bit_are_cut_off_at_their_deadlines(node: &Node) {
+    let seconds = |saw: &Value, which: &str| saw[which].as_f64().unwrap();
+    for (number, origin) in [gateway(node), node.agent().unwrap().urls().panel.clone()].iter().enumerate() {
+        let saw = Hostile::new("handshake", origin, &format!("127.0.1.{}", 20 + number), 5).saw();
+        assert_eq!(saw["ended"], 5, "{saw}");
+        assert!(seconds(&saw, "shortest_s") >= 9.0 && seconds(&saw, "longest_s") <= 15.0, "{saw}");
+    }
+    let panel = node.agent().unwrap().panel_certificate();
+    let saw = Hostile::new("body", &node.agent().unwrap().urls().panel, "127.0.1.22", 5)
+        .with("cert", panel.certificate.to_str().unwrap())
+        .with("key", panel.key.to_str().unwrap())
+        .with("path", "/v1/instances/live/explain")
+        .saw();
+    assert_eq!((&saw["ended"], &saw["answers"]), (&json!(5), &json!({ "HTTP/1.1 408": 5 })), "{saw}");
+    assert!(seconds(&saw, "shortest_s") >= 28.0 && seconds(&saw, "longest_s") <= 40.0, "{saw}");
 }
 
 fn bodies_are_bounded_to_the_byte(node: &Node) {

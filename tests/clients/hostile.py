@@ -7,6 +7,7 @@ It connects from ADDRESS (any of 127.0.0.0/8) to PORT of 127.0.0.1. Modes:
   idle      the same after a handshake
   headers   COUNT connections that send a header line each half second, for as long as they are let
   body      the same with bytes of a body
+  handshake the same with bytes of a handshake that does not end
   requests  COUNT requests on as few connections as are let, one after the other
 """
 
@@ -77,9 +78,9 @@ def is_closed(one):
         one.setblocking(True)
 
 
-def slow(start, more):
+def slow(start, more, connect=shaken):
     """Sends bit by bit until the other end has had enough."""
-    connections = [shaken() for _ in range(count)]
+    connections = [connect() for _ in range(count)]
     begun = time.monotonic()
     for one in connections:
         one.sendall(start)
@@ -128,8 +129,12 @@ elif mode == "idle":
 elif mode == "headers":
     outcome = slow(b"GET / HTTP/1.1\r\nHost: x\r\n", b"X-More: 1\r\n")
 elif mode == "body":
-    outcome = slow(b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-                   b"Content-Length: 10000\r\n\r\nemail=", b"a")
+    head = (f"POST {options.get('path', '/sign-in')} HTTP/1.1\r\nHost: x\r\nLatchkey-Actor: panel\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 10000\r\n\r\n")
+    outcome = slow(head.encode() + b"email=", b"a")
+elif mode == "handshake":
+    # A record of 4 KiB with a ClientHello.
+    outcome = slow(b"\x16\x03\x01\x10\x00\x01\x00\x0f\xfc\x03\x03", b"\x00", plain)
 else:
     outcome = requests()
 print(json.dumps(outcome))

@@ -59,8 +59,10 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let until = tokio::time::Instant::now() + TIME_FOR_LOOKS;
     let shares = shares_that_ended(&serve, &wordpress);
     // Side by side: neither has to wait for the other.
-    let (of_files, ()) =
-        tokio::join!(files::close(&serve, files, TIME_FOR_SITES), close_wordpress(&serve, wordpress, TIME_FOR_SITES, &mut ended));
+    let (of_files, ()) = tokio::join!(
+        files::close(&serve, files, TIME_FOR_SITES),
+        close_wordpress(&serve, wordpress, TIME_FOR_SITES, &mut ended)
+    );
     let (Closed { sftp, ftp, .. }, unconfirmed) = of_files;
     ended.closed = Closed { sftp, ftp, ..ended.closed };
     ended.unconfirmed.extend(unconfirmed);
