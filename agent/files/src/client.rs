@@ -10,7 +10,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use latchkey_protocol::{FileAnswered, FileAsked, FileFault, FileReply, FileRequest, FrameError, FrameSocket};
+use latchkey_protocol::{
+    FileAnswered, FileAsked, FileFault, FileReply, FileRequest, FrameError, FrameSocket, Links, Place, SitePath,
+};
 use rustix::fs::{FileType, OFlags};
 use tokio::{
     io::unix::AsyncFd,
@@ -42,7 +44,7 @@ pub struct ClientError(#[source] io::Error);
 #[derive(Debug, Clone)]
 pub struct Client {
     connection: Arc<Connection>,
-    _open: Arc<Closing>,
+    open: Arc<Closing>,
 }
 
 /// Closes the connection on drop; the task that reads answers ends then.
@@ -87,12 +89,24 @@ impl Client {
             gone: watch::Sender::new(false),
         });
         tokio::spawn(Arc::clone(&connection).read_answers());
-        Ok(Self { _open: Arc::new(Closing(Arc::clone(&connection))), connection })
+        Ok(Self { open: Arc::new(Closing(Arc::clone(&connection))), connection })
     }
 
     /// Closes the connection: whoever waits for an answer is told that the worker is gone. Safe to repeat.
     pub fn close(&self) {
         self.connection.close();
+    }
+
+    /// How many hold the connection: clones, trees and open directories.
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.open)
+    }
+
+    /// Asks for a word, to know whether the worker answers at all.
+    pub async fn answers(&self) -> Result<(), FilesError> {
+        let home = Place { root: SitePath::ROOT, path: SitePath::ROOT };
+        self.ask(FileRequest::Stat { at: home, links: Links::Meant }, None).await.map(drop)
     }
 
     /// Whether the worker is gone.
@@ -101,10 +115,13 @@ impl Client {
         *self.connection.gone.borrow()
     }
 
-    /// Waits until the worker is gone.
-    pub async fn gone(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.connection.gone.subscribe().wait_for(|gone| *gone).await;
+    /// Waits until the worker is gone, without holding the connection.
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut gone = self.connection.gone.subscribe();
+        async move {
+            // A connection that is not there any more is gone, too.
+            let _ = gone.wait_for(|gone| *gone).await;
+        }
     }
 
     /// Asks, and waits for the answer without a descriptor. An answer that nobody waits for any more is dropped.

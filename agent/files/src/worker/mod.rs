@@ -29,6 +29,7 @@ use latchkey_protocol::{FileAnswered, FileAsked, FileReply, FileRequest, FrameEr
 
 use crate::{
     client::{Client, ClientError},
+    mount::MountId,
     worker::directories::Directories,
 };
 
@@ -119,16 +120,21 @@ pub enum InThreadError {
     Client(#[from] ClientError),
 }
 
-/// A client of a worker in threads of this process, with this process's rights: for tests. Nothing confines it but the
-/// way it resolves paths. Needs the runtime of tokio.
-pub fn in_this_process(home: &Path) -> Result<Client, InThreadError> {
+/// A worker in threads of this process, with this process's rights: for tests. Nothing confines it but the way it
+/// resolves paths. Returns the other end of its socket, with which it ends, and the mount of the home.
+pub fn in_thread(home: &Path) -> Result<(FrameSocket, MountId), InThreadError> {
     let home = Home::open(home)?;
     let mount = home.mount();
     let (near, far) = FrameSocket::pair()?;
     let worker = Worker::start(home, far)?;
-    // It ends when the client closes its end.
     drop(thread::spawn(move || worker.run()));
-    Ok(Client::over(near, mount)?)
+    Ok((near, mount))
+}
+
+/// A client of such a worker. Needs the runtime of tokio.
+pub fn in_this_process(home: &Path) -> Result<Client, InThreadError> {
+    let (socket, mount) = in_thread(home)?;
+    Ok(Client::over(socket, mount)?)
 }
 
 fn start_pool(threads: usize, shared: &Arc<Shared>, running: &Arc<Barrier>) -> io::Result<SyncSender<Job>> {

@@ -23,9 +23,9 @@ use rustix::{
 use super::fault::{fault, fault_of_path};
 use crate::mount::MountId;
 
-/// How often a path is tried again when something was renamed meanwhile, so that the kernel could not tell whether it
-/// stays beneath.
-const TRIES: usize = 16;
+/// How often a path is tried when something was renamed meanwhile, so that the kernel could not tell whether a `..` in a
+/// link stays beneath. It may be any rename on the node, so on a busy one that is often.
+const TRIES: usize = 256;
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
 
@@ -201,7 +201,8 @@ fn kernel_path(opened: &OwnedFd) -> Result<OsString, FileFault> {
 fn open(from: &OwnedFd, path: &OsStr, flags: OFlags, mode: Mode, resolve: ResolveFlags) -> Result<OwnedFd, FileFault> {
     for _ in 0..TRIES {
         match rustix::fs::openat2(from, path, flags, mode, resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::AGAIN) => std::thread::yield_now(),
+            Err(Errno::INTR) => {}
             other => return other.map_err(fault_of_path),
         }
     }
