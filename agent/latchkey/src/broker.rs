@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use latchkey_files::mount::MountId;
 use latchkey_protocol::{
     Asked, CRONTAB_MAX_BYTES, Confinement, FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode,
     RegisteredHosting, Reply, Request,
@@ -148,6 +149,25 @@ impl Broker {
         // A regular file by the broker's word, which somebody may be making longer at this moment.
         let read = File::from(crontab).take(CRONTAB_MAX_BYTES).read_to_end(&mut content);
         read.map(|_| Some(content)).map_err(BrokerError::HandedOver)
+    }
+
+    /// A files worker of a hosting: serve's end of its socket, and the mount of the home. Blocks.
+    pub(crate) fn open_files(&self, hosting: String) -> Result<(FrameSocket, MountId), BrokerError> {
+        let (reply, descriptors) = self.ask_for_descriptors(Request::OpenFiles { hosting })?;
+        match (reply, descriptors.into_iter().next()) {
+            (Reply::Files { mount }, Some(worker)) => Ok((worker.into(), MountId(mount))),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// Kills the files workers of a hosting; they are gone when it returns. A hosting that the broker does not know has
+    /// none. Blocks.
+    pub(crate) fn stop_files(&self, hosting: String) -> Result<(), BrokerError> {
+        match self.ask(Request::StopFiles { hosting }) {
+            Ok(Reply::Done) | Err(BrokerError::Refused { code: RefusalCode::NotFound, .. }) => Ok(()),
+            Ok(_) => Err(BrokerError::Unexpected),
+            Err(error) => Err(error),
+        }
     }
 
     fn ask(&self, request: Request) -> Result<Reply, BrokerError> {
