@@ -32,4 +32,19 @@ impl Ports {
         }
         bail!("no free port between 20000 and 32000")
     }
+
+    /// The first of so many free ones in a row.
+    pub(crate) fn take_row(&self, count: u16) -> Result<u16> {
+        let mut given = lock(&self.given);
+        for _ in 0..1000 {
+            let first = random::port(20_000..32_000 - count)?;
+            let row = first..first + count;
+            let is_free = |port| !given.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+            if row.clone().all(is_free) {
+                given.extend(row);
+                return Ok(first);
+            }
+        }
+        bail!("no {count} free ports in a row between 20000 and 32000")
+    }
 }

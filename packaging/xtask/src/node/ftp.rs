@@ -1,0 +1,92 @@
+//! pure-ftpd with the configuration that is shipped, and `latchkey-ftpauth`, which answers it.
+//!
+//! Debian's package is unpacked, not installed: FTP servers exclude each other, and the machine may have one.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+
+use super::agent::Paths;
+use super::ground::Ground;
+use super::pki::Certificate;
+use super::ports::Ports;
+use super::readiness::Readiness;
+use super::supervise::Daemon;
+use super::release;
+use crate::build::workspace;
+use crate::process::Program;
+
+/// How many ports the node's FTP server has for transfers.
+const PASSIVE_PORTS: u16 = 32;
+
+/// Both daemons, running.
+pub(crate) struct Ftp {
+    pub(crate) auth: Arc<Daemon>,
+    pub(crate) server: Arc<Daemon>,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+}
+
+impl Ftp {
+    /// Starts both and waits until they serve. serve has to answer already. Blocks, for some seconds where the package
+    /// has to be downloaded first.
+    pub(crate) fn start(ground: &Arc<Ground>, paths: &Paths, address: SocketAddr, certificate: &Certificate, ports: &Ports) -> Result<Self> {
+        let program = release::unpacked("pure-ftpd", "bookworm", &["pure-ftpd"])?.join("usr/sbin/pure-ftpd");
+        let home = ground.root().directory("ftp", 0o700)?;
+        let configuration = home.join("pure-ftpd.conf");
+        fs::write(&configuration, configure(&home, paths, address, certificate, ports)?).context("write pure-ftpd.conf")?;
+        let auth = Program::new(paths.programs.join("latchkey-ftpauth")).arg("--config").arg(&paths.broker_config);
+        let notify = ground.path().join("run/ftpauth-notify.sock");
+        let readiness = Readiness::notified_at(&notify)?;
+        let auth = ground.launch("ftpauth", auth.env("NOTIFY_SOCKET", notify).directory(ground.path()), readiness)?;
+        auth.wait_ready()?;
+        let server = Program::new(program).arg(&configuration).directory(&home);
+        let server = ground.launch("pure-ftpd", server, Readiness::GreetsAt(address))?;
+        server.wait_ready()?;
+        Ok(Self { auth, server, address })
+    }
+}
+
+/// The shipped configuration, with what is different on this node.
+fn configure(home: &Path, paths: &Paths, address: SocketAddr, certificate: &Certificate, ports: &Ports) -> Result<String> {
+    let shipped = workspace().join("packaging/pure-ftpd/pure-ftpd.conf");
+    let mut text = fs::read_to_string(&shipped).with_context(|| format!("read {}", shipped.display()))?;
+    let first = ports.take_row(PASSIVE_PORTS)?;
+    for (key, value) in [
+        ("Bind", format!("{},{}", address.ip(), address.port())),
+        ("PassivePortRange", format!("{first} {}", first + PASSIVE_PORTS - 1)),
+        ("CertFile", certificate_with_key(home, certificate)?.display().to_string()),
+        ("ExtAuth", paths.ftp_ask_socket.display().to_string()),
+        ("PIDFile", home.join("pure-ftpd.pid").display().to_string()),
+        // Everybody is at one address here.
+        ("MaxClientsPerIP", "200".to_owned()),
+    ] {
+        text = with_setting(&text, key, &value)?;
+    }
+    Ok(text)
+}
+
+/// The text with another value for a key that it has once.
+fn with_setting(text: &str, key: &str, value: &str) -> Result<String> {
+    let is_it = |line: &&str| line.split_ascii_whitespace().next() == Some(key);
+    ensure!(text.lines().filter(is_it).count() == 1, "pure-ftpd.conf has to have {key} once");
+    let line = |line: &str| if is_it(&line) { format!("{key} {value}\n") } else { format!("{line}\n") };
+    Ok(text.lines().map(line).collect())
+}
+
+/// Certificate and key in one file, as pure-ftpd wants them, in a directory that is root's alone.
+fn certificate_with_key(home: &Path, certificate: &Certificate) -> Result<PathBuf> {
+    let mut both = fs::read_to_string(&certificate.key).context("read the key of the FTP server")?;
+    both += &fs::read_to_string(&certificate.certificate).context("read the certificate of the FTP server")?;
+    let path = home.join("ftp.pem");
+    fs::write(&path, both).context("write the certificate and key of the FTP server")?;
+    Ok(path)
+}
+
+/// An address for the FTP server.
+pub(crate) fn address(ports: &Ports, wanted: Option<u16>) -> Result<SocketAddr> {
+    Ok((Ipv4Addr::LOCALHOST, ports.take(wanted)?).into())
+}
