@@ -1,7 +1,7 @@
 //! Where frames are listened for: a bound socket, made here or handed over by the service manager.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::Path,
 };
 
@@ -41,11 +41,12 @@ impl FrameListener {
         Ok(FrameListener { fd })
     }
 
-    /// Waits for the next connection.
+    /// Waits for the next connection. A non-blocking listener without one answers [`FrameError::TimedOut`].
     pub fn accept(&self) -> Result<FrameSocket, FrameError> {
         loop {
             match rustix::net::accept_with(&self.fd, SocketFlags::CLOEXEC) {
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return Err(FrameError::TimedOut),
                 other => {
                     return Ok(FrameSocket::from(other.map_err(system("accept a connection"))?));
                 }
@@ -57,6 +58,12 @@ impl FrameListener {
 impl AsFd for FrameListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for FrameListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 

@@ -1,0 +1,80 @@
+//! Frames of another process of the agent, received and sent without blocking a thread.
+
+use std::io;
+use std::path::Path;
+
+use latchkey_protocol::{FrameError, FrameListener, FrameSocket};
+use rustix::fs::OFlags;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::os::fd::{AsFd, AsRawFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A socket that frames are listened for at.
+pub(crate) struct Frames(AsyncFd<FrameListener>);
+
+/// A connection that speaks in frames.
+pub(crate) struct Connection(AsyncFd<FrameSocket>);
+
+impl Frames {
+    /// Binds `path`, in place of what an earlier run left; the mode is the owner's alone. Needs the runtime of tokio.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = FrameListener::bind(path).map_err(io::Error::other)?;
+        set_nonblocking(&listener)?;
+        Ok(Self(AsyncFd::with_interest(listener, Interest::READABLE)?))
+    }
+
+    /// The next connection.
+    pub(crate) async fn accept(&self) -> io::Result<Connection> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            match self.0.get_ref().accept() {
+                Err(FrameError::TimedOut) => ready.clear_ready(),
+                Err(error) => return Err(io::Error::other(error)),
+                Ok(socket) => {
+                    set_nonblocking(&socket)?;
+                    return Ok(Connection(AsyncFd::new(socket)?));
+                }
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// The next frame; no descriptors are expected beside it.
+    pub(crate) async fn receive<T: DeserializeOwned>(&self) -> Result<T, FrameError> {
+        loop {
+            let mut ready = self.0.readable().await.map_err(|_| FrameError::Closed)?;
+            match self.0.get_ref().receive() {
+                Err(FrameError::TimedOut) => ready.clear_ready(),
+                received => return received.map(|(value, _)| value),
+            }
+        }
+    }
+
+    /// Sends a frame. The first ones of a connection always have room.
+    pub(crate) fn send(&self, value: &impl Serialize) -> Result<(), FrameError> {
+        self.0.get_ref().send(value, &[])
+    }
+
+    /// The user id that the peer had when it connected, from the kernel.
+    pub(crate) fn peer_uid(&self) -> Result<u32, FrameError> {
+        self.0.get_ref().peer_uid()
+    }
+
+    /// Tells the peer that nothing more comes; what it still says is received.
+    pub(crate) fn finish(&self) {
+        // Refused only where the peer is gone already.
+        let _ = rustix::net::shutdown(self.0.get_ref(), rustix::net::Shutdown::Write);
+    }
+}
+
+fn set_nonblocking(socket: &(impl AsFd + AsRawFd)) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(socket)?;
+    Ok(rustix::fs::fcntl_setfl(socket, flags | OFlags::NONBLOCK)?)
+}
