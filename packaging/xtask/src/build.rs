@@ -9,8 +9,11 @@ use serde_json::Value;
 
 use crate::process::Program;
 
-/// The packages whose binaries make up the agent; each binary is named as its package.
-pub const PROGRAMS: [&str; 4] = ["latchkey", "latchkey-broker", "latchkey-files", "latchkey-php"];
+/// The programs that make up the agent.
+pub const PROGRAMS: [&str; 5] = ["latchkey", "latchkey-broker", "latchkey-files", "latchkey-ftpauth", "latchkey-php"];
+
+/// The packages that they are in.
+const PACKAGES: [&str; 4] = ["latchkey", "latchkey-broker", "latchkey-files", "latchkey-php"];
 
 /// The variable that names the directory with the programs, for tests whose caller has built them.
 pub const BUILT: &str = "LATCHKEY_BUILT";
@@ -43,7 +46,7 @@ impl Build {
             Self::Debug => &[],
             Self::Ready(directory) => return Ok(directory.clone()),
         };
-        let packages = PROGRAMS.iter().flat_map(|package| ["--package", package]);
+        let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
         let executable = last_executable(&cargo().args(["build"]).args(profile).args(packages))?;
         executable.parent().map(Path::to_path_buf).context("the programs lie in a directory")
     }

@@ -25,6 +25,9 @@ pub struct Demo {
     /// Port of the gateway (default: a free one).
     #[arg(long, value_name = "PORT")]
     port_gateway: Option<u16>,
+    /// Port of the FTP server (default: a free one).
+    #[arg(long, value_name = "PORT")]
+    port_ftp: Option<u16>,
     /// Port of the instance `live` (default: a free one).
     #[arg(long, value_name = "PORT")]
     port_live: Option<u16>,
@@ -49,8 +52,12 @@ impl Demo {
         println!("Building ...");
         let built = Build::Ready(self.build().run()?);
         let stopwatch = Stopwatch::start();
-        let agent =
-            AgentOptions { panel_port: self.port_panel, gateway_port: self.port_gateway, ..AgentOptions::default() };
+        let agent = AgentOptions {
+            panel_port: self.port_panel,
+            gateway_port: self.port_gateway,
+            ftp_port: self.port_ftp,
+            ..AgentOptions::default()
+        };
         termination::set_exit(Exit::Expected)?;
         println!("Starting MariaDB, PHP, nginx, WordPress and the agent ...");
         let node = Node::start(Options {
@@ -86,6 +93,7 @@ impl Demo {
         let ports = [
             ("--port-panel", self.port_panel),
             ("--port-gateway", self.port_gateway),
+            ("--port-ftp", self.port_ftp),
             ("--port-live", self.port_live),
             ("--port-second", self.port_second),
         ];

@@ -1,6 +1,7 @@
 //! The agent on this node: its programs, configuration and certificates, the broker as root and serve as its own user.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::ftp::{self, Ftp};
 use super::ground::Ground;
 use super::nginx::Redeemer;
 use super::options::AgentOptions;
@@ -29,6 +31,7 @@ pub const MONITORING_URI: &str = "urn:latchkey:panel:monitoring";
 pub struct Agent {
     pub(crate) serve: Arc<Daemon>,
     pub(crate) broker: Arc<Daemon>,
+    pub(crate) ftp: Ftp,
     pub(crate) pki: Pki,
     pub(crate) client: Certificate,
     paths: Paths,
@@ -56,6 +59,10 @@ pub struct Paths {
     pub cli_socket: PathBuf,
     /// The redeemer's socket.
     pub redeem_socket: PathBuf,
+    /// Where `latchkey-ftpauth` asks serve.
+    pub ftp_socket: PathBuf,
+    /// Where the FTP server asks `latchkey-ftpauth`.
+    pub ftp_ask_socket: PathBuf,
 }
 
 /// Origins of the agent, without a slash at the end.
@@ -65,6 +72,8 @@ pub struct Urls {
     pub panel: String,
     /// The gateway.
     pub gateway: String,
+    /// The FTP server, which is no origin.
+    pub ftp: SocketAddr,
 }
 
 /// What is known before the agent's processes are started: other daemons need it.
@@ -107,10 +116,13 @@ impl Prepared {
             broker_socket: ground.path().join("run/broker/broker.sock"),
             cli_socket: ground.path().join("run/latchkey/cli.sock"),
             redeem_socket: ground.path().join("run/latchkey/redeem.sock"),
+            ftp_socket: ground.path().join("run/latchkey/ftp.sock"),
+            ftp_ask_socket: ground.path().join("run/ftp-ask.sock"),
         };
         let urls = Urls {
             panel: format!("https://127.0.0.1:{}", ports.take(options.panel_port)?),
             gateway: format!("https://127.0.0.1:{}", ports.take(options.gateway_port)?),
+            ftp: ftp::address(ports, options.ftp_port)?,
         };
         let redeemer = Redeemer {
             script: bridge.join("sso.php"),
@@ -123,7 +135,12 @@ impl Prepared {
 
 impl Agent {
     /// Makes certificates and configuration, starts the broker and then serve. Blocks until both serve.
-    pub(crate) fn start(ground: &Arc<Ground>, prepared: Prepared, options: &AgentOptions) -> Result<Self> {
+    pub(crate) fn start(
+        ground: &Arc<Ground>,
+        prepared: Prepared,
+        options: &AgentOptions,
+        ports: &Ports,
+    ) -> Result<Self> {
         let Prepared { user, paths, urls, .. } = prepared;
         let pki = Pki::make(ground, &paths.programs.join("latchkey"))?;
         let panel = pki.server("panel", &user)?;
@@ -148,7 +165,8 @@ impl Agent {
         }
         let serve = launch("serve", serve)?;
         serve.wait_ready()?;
-        Ok(Self { serve, broker, pki, client, paths, urls })
+        let ftp = Ftp::start(ground, &paths, urls.ftp, &pki.server("ftp", &user)?, ports)?;
+        Ok(Self { serve, broker, ftp, pki, client, paths, urls })
     }
 
     /// Its files.

@@ -19,11 +19,14 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths) -> String {
     format!(
         "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\
          php_worker = \"{programs}/latchkey-php\"\nfiles_worker = \"{programs}/latchkey-files\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
-         php_cache = \"{root}/php-cache\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n",
+         php_cache = \"{root}/php-cache\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n\n\
+         [ftp]\nsocket = \"{ftp_ask}\"\nserve_socket = \"{ftp}\"\nfolders = \"{root}/run/ftp\"\n",
         paths.broker_socket.display(),
         paths.broker_state.display(),
         user.name,
         programs = paths.programs.display(),
+        ftp_ask = paths.ftp_ask_socket.display(),
+        ftp = paths.ftp_socket.display(),
     )
 }
 
@@ -71,6 +74,11 @@ socket = "{cli}"
 [redeemer]
 socket = "{redeem}"
 
+[ftp]
+socket = "{ftp}"
+host = "{ftp_host}"
+port = {ftp_port}
+
 [mail]
 from = "Latchkey <latchkey@node.example>"
 directory = "{mail}"
@@ -97,6 +105,9 @@ resend_after_s = {resend_after_s}
         panel_origins = json!(options.panel_origins),
         cli = paths.cli_socket.display(),
         redeem = paths.redeem_socket.display(),
+        ftp = paths.ftp_socket.display(),
+        ftp_host = urls.ftp.ip(),
+        ftp_port = urls.ftp.port(),
         mail = paths.mail.display(),
         extra = options.serve_config_more,
     )

@@ -14,8 +14,8 @@ use super::ground::Ground;
 use super::pki::Certificate;
 use super::ports::Ports;
 use super::readiness::Readiness;
-use super::supervise::Daemon;
 use super::release;
+use super::supervise::Daemon;
 use crate::build::workspace;
 use crate::process::Program;
 
@@ -26,18 +26,23 @@ const PASSIVE_PORTS: u16 = 32;
 pub(crate) struct Ftp {
     pub(crate) auth: Arc<Daemon>,
     pub(crate) server: Arc<Daemon>,
-    /// Where clients connect.
-    pub(crate) address: SocketAddr,
 }
 
 impl Ftp {
     /// Starts both and waits until they serve. serve has to answer already. Blocks, for some seconds where the package
     /// has to be downloaded first.
-    pub(crate) fn start(ground: &Arc<Ground>, paths: &Paths, address: SocketAddr, certificate: &Certificate, ports: &Ports) -> Result<Self> {
+    pub(crate) fn start(
+        ground: &Arc<Ground>,
+        paths: &Paths,
+        address: SocketAddr,
+        certificate: &Certificate,
+        ports: &Ports,
+    ) -> Result<Self> {
         let program = release::unpacked("pure-ftpd", "bookworm", &["pure-ftpd"])?.join("usr/sbin/pure-ftpd");
         let home = ground.root().directory("ftp", 0o700)?;
         let configuration = home.join("pure-ftpd.conf");
-        fs::write(&configuration, configure(&home, paths, address, certificate, ports)?).context("write pure-ftpd.conf")?;
+        fs::write(&configuration, configure(&home, paths, address, certificate, ports)?)
+            .context("write pure-ftpd.conf")?;
         let auth = Program::new(paths.programs.join("latchkey-ftpauth")).arg("--config").arg(&paths.broker_config);
         let notify = ground.path().join("run/ftpauth-notify.sock");
         let readiness = Readiness::notified_at(&notify)?;
@@ -46,12 +51,18 @@ impl Ftp {
         let server = Program::new(program).arg(&configuration).directory(&home);
         let server = ground.launch("pure-ftpd", server, Readiness::GreetsAt(address))?;
         server.wait_ready()?;
-        Ok(Self { auth, server, address })
+        Ok(Self { auth, server })
     }
 }
 
 /// The shipped configuration, with what is different on this node.
-fn configure(home: &Path, paths: &Paths, address: SocketAddr, certificate: &Certificate, ports: &Ports) -> Result<String> {
+fn configure(
+    home: &Path,
+    paths: &Paths,
+    address: SocketAddr,
+    certificate: &Certificate,
+    ports: &Ports,
+) -> Result<String> {
     let shipped = workspace().join("packaging/pure-ftpd/pure-ftpd.conf");
     let mut text = fs::read_to_string(&shipped).with_context(|| format!("read {}", shipped.display()))?;
     let first = ports.take_row(PASSIVE_PORTS)?;

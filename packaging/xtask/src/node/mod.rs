@@ -3,6 +3,7 @@
 
 mod agent;
 mod agent_config;
+mod ftp;
 pub(crate) mod ground;
 mod layout;
 mod leftovers;
@@ -139,7 +140,7 @@ impl Node {
         self.add_instance(live)?;
         self.add_instance(second)?;
         if let (Some(prepared), Some(agent)) = (prepared, &options.agent) {
-            let agent = Agent::start(&self.standing, prepared, agent)?;
+            let agent = Agent::start(&self.standing, prepared, agent, &self.ports)?;
             for hosting in self.hostings() {
                 agent.register_hosting(&hosting)?;
             }
@@ -164,6 +165,7 @@ impl Node {
                     key: agent.client.key.clone(),
                 });
                 ready.gateway = Some(ready::Gateway { url: agent.urls().gateway.clone() });
+                ready.ftp = Some(ready::Ftp::at(agent.urls().ftp));
                 ready.mail = Some(agent.paths().mail.clone());
                 ready.state = Some(agent.paths().state.clone());
             }
@@ -275,6 +277,22 @@ impl Node {
     /// When the node was started without the agent.
     pub fn broker(&self) -> Result<&Daemon> {
         Ok(self.agent()?.broker.as_ref())
+    }
+
+    /// pure-ftpd.
+    ///
+    /// # Errors
+    /// When the node was started without the agent.
+    pub fn ftp_server(&self) -> Result<&Daemon> {
+        Ok(self.agent()?.ftp.server.as_ref())
+    }
+
+    /// `latchkey-ftpauth`.
+    ///
+    /// # Errors
+    /// When the node was started without the agent.
+    pub fn ftpauth(&self) -> Result<&Daemon> {
+        Ok(self.agent()?.ftp.auth.as_ref())
     }
 
     /// MariaDB.

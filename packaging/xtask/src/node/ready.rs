@@ -1,6 +1,7 @@
 //! The ready file: what a program has to know that wants to use the running demo.
 
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -18,6 +19,9 @@ pub(crate) struct Ready {
     /// The gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gateway: Option<Gateway>,
+    /// FTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ftp: Option<Ftp>,
     /// The directory that mails are written to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mail: Option<PathBuf>,
@@ -51,6 +55,21 @@ pub(crate) struct Panel {
 pub(crate) struct Gateway {
     /// Its origin, without a slash at the end.
     pub(crate) url: String,
+}
+
+/// Where FTP clients connect.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ftp {
+    /// Its address.
+    pub(crate) host: IpAddr,
+    /// Its port.
+    pub(crate) port: u16,
+}
+
+impl Ftp {
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self { host: address.ip(), port: address.port() }
+    }
 }
 
 /// One instance.
