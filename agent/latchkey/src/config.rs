@@ -23,6 +23,10 @@ pub(crate) struct Config {
     pub(crate) cli: Socket,
     pub(crate) redeemer: Socket,
     pub(crate) mail: Mail,
+    /// Without it there is no SFTP.
+    pub(crate) sftp: Option<Sftp>,
+    /// Without it there is no FTP.
+    pub(crate) ftp: Option<Ftp>,
     #[serde(default)]
     pub(crate) sso: Sso,
     #[serde(default)]
@@ -101,6 +105,41 @@ pub(crate) struct Gateway {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Socket {
     pub(crate) socket: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sftp {
+    pub(crate) listen: SocketAddr,
+    /// The name or address that people are told.
+    pub(crate) host: String,
+    /// The port that people are told; the one that is listened at unless it is another from outside.
+    port: Option<u16>,
+    /// The host key; made if it is not there.
+    pub(crate) host_key: PathBuf,
+}
+
+impl Sftp {
+    /// The port that people are told.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap_or_else(|| self.listen.port())
+    }
+}
+
+/// pure-ftpd is served by itself; this is how people and `latchkey-ftpauth` find the way.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ftp {
+    /// Where `latchkey-ftpauth` asks.
+    pub(crate) socket: PathBuf,
+    /// The name or address that people are told.
+    pub(crate) host: String,
+    #[serde(default = "ftp_port")]
+    pub(crate) port: u16,
+}
+
+const fn ftp_port() -> u16 {
+    21
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,6 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::os::fd::{AsFd, AsRawFd};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// A socket that frames are listened for at.
@@ -26,7 +25,7 @@ impl Frames {
         }
         let listener = FrameListener::bind(path).map_err(io::Error::other)?;
         set_nonblocking(&listener)?;
-        Ok(Self(AsyncFd::with_interest(listener, Interest::READABLE)?))
+        Ok(Self(register(listener)?))
     }
 
     /// The next connection.
@@ -38,7 +37,7 @@ impl Frames {
                 Err(error) => return Err(io::Error::other(error)),
                 Ok(socket) => {
                     set_nonblocking(&socket)?;
-                    return Ok(Connection(AsyncFd::new(socket)?));
+                    return Ok(Connection(register(socket)?));
                 }
             }
         }
@@ -73,6 +72,18 @@ impl Connection {
         let _ = rustix::net::shutdown(self.0.get_ref(), rustix::net::Shutdown::Write);
     }
 }
+
+/// One of the two above, which own a descriptor and always name that one.
+#[expect(unsafe_code, reason = "tokio has to be told that the descriptor stays the same")]
+fn register<S: AsRawFd + Ours>(socket: S) -> io::Result<AsyncFd<S>> {
+    // SAFETY: both implementations own one descriptor from beginning to end and always name that one.
+    Ok(unsafe { AsyncFd::register(socket) }?)
+}
+
+/// What is known to keep its descriptor.
+trait Ours {}
+impl Ours for FrameSocket {}
+impl Ours for FrameListener {}
 
 fn set_nonblocking(socket: &(impl AsFd + AsRawFd)) -> io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(socket)?;

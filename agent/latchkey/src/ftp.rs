@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_access::FileProtocol;
-use latchkey_protocol::{FtpAnswered, FtpAsked, FtpSignIn};
+use latchkey_protocol::{FtpAnswered, FtpAsked, FtpSignIn, SitePath};
 use tokio::sync::watch;
 
 use crate::accounts::{self, Credential, Entrance, Peer, Refused};
@@ -80,7 +80,8 @@ async fn let_in(
     let who = accounts::sign_in(serve, &sign_in.login, password, FileProtocol::Ftp, &peer).await?;
     let session = Arc::new(FtpSession { connection: connection.clone(), is_over: watch::Sender::new(false) });
     let Entrance { permit, entry } = accounts::enter(serve, who, session.clone()).await?;
-    let welcome = FtpAnswered::Welcome { hosting: permit.hosting.to_string(), path: permit.root().ok_or(Refused)? };
+    let path = SitePath::parse_strict(permit.root().as_bytes()).map_err(|_| Refused)?;
+    let welcome = FtpAnswered::Welcome { hosting: permit.hosting().to_string(), path };
     if connection.send(&welcome).is_ok() {
         tokio::select! {
             () = says_that_it_ended(connection) => {}

@@ -14,8 +14,9 @@ mod clock;
 mod config;
 mod counted;
 mod doors;
-#[cfg_attr(not(test), expect(dead_code, reason = "its user, the listener for SFTP, comes in a change of its own"))]
 mod files;
+mod frames;
+mod ftp;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]
 pub mod fuzz;
@@ -37,6 +38,7 @@ mod request;
 mod room;
 mod run;
 mod serve;
+mod sftp;
 mod shares;
 mod state;
 mod store;

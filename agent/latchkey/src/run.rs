@@ -3,21 +3,25 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use latchkey_sftp::HostKey;
 use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
 
-use crate::accounts::events;
+use crate::accounts::{FileDoors, events};
 use crate::caller::Caller;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::doors::Doors;
+use crate::frames::Frames;
 use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
 use crate::wordpress::{reaper, redeemer, scan};
-use crate::{api, background, gateway, notify, privileges};
+use crate::{api, background, ftp, gateway, notify, privileges, sftp};
 
 /// Runs the agent until it is told to stop.
 pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
@@ -47,10 +51,14 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     }
     background::sweep_at_start(&serve).await;
 
+    let host_key = serve.config.sftp.as_ref().map(sftp::host_key).transpose()?;
+    serve.state.set_file_doors(FileDoors::of(&serve.config, host_key.as_ref()));
     let panel = bind_tcp(serve.config.panel.listen).await?;
     let gateway = bind_tcp(serve.config.gateway.listen).await?;
     let cli = bind_unix(&serve.config.cli.socket, 0o600)?;
     let redeem = bind_unix(&serve.config.redeemer.socket, 0o666)?;
+    let ftp = serve.config.ftp.as_ref().map(bind_frames).transpose()?;
+    let transfers = Transfers::start(&serve, host_key)?;
     tokio::spawn(background::expire_shares(serve.clone()));
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
     tokio::spawn(background::look_again(serve.clone()));
@@ -60,6 +68,9 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));
     tokio::spawn(redeemer::listen(serve.clone(), redeem));
+    if let Some(frames) = ftp {
+        tokio::spawn(ftp::listen(serve.clone(), frames));
+    }
     tokio::spawn(reaper::reap(serve.clone()));
     tokio::spawn(api::listen::panel(serve.clone(), panel, doors.panel()));
     tokio::spawn(api::listen::cli(serve.clone(), cli));
@@ -70,8 +81,40 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tracing::info!(panel = %serve.config.panel.listen, gateway = %serve.config.gateway.url, "ready");
     notify::stopped().await?;
     tracing::info!("stopping");
+    transfers.stop();
     events::write_all(&serve).await;
     Ok(())
+}
+
+fn bind_frames(settings: &config::Ftp) -> anyhow::Result<Frames> {
+    Frames::bind(&settings.socket).with_context(|| format!("cannot listen on {}", settings.socket.display()))
+}
+
+/// Where files are transferred: a runtime of their own, so that a slow disk of a site delays neither panel nor gateway.
+struct Transfers(Option<Runtime>);
+
+impl Transfers {
+    /// Listens for SFTP clients, if the configuration says so.
+    fn start(serve: &Arc<Serve>, key: Option<HostKey>) -> anyhow::Result<Self> {
+        let (Some(settings), Some(key)) = (&serve.config.sftp, key) else { return Ok(Self(None)) };
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("sftp").enable_all().build()?;
+        let listener = std::net::TcpListener::bind(settings.listen)
+            .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        listener.set_nonblocking(true)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        runtime.spawn(sftp::listen(serve.clone(), listener, key));
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Cuts off what is under way.
+    fn stop(self) {
+        if let Some(runtime) = self.0 {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 async fn bind_tcp(address: std::net::SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {

@@ -11,12 +11,12 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 
-use crate::accounts::FileDoors;
 use crate::accounts::events::Events;
 use crate::broker::Broker;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended, Taken};
 use crate::config::Config;
+use crate::files::Files;
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
 use crate::shares::{self, InviteSettings, ShareView};
@@ -37,6 +37,7 @@ pub(crate) struct Serve {
     pub(crate) state: State,
     pub(crate) broker: Broker,
     pub(crate) bridge: Bridge,
+    pub(crate) files: Files,
     pub(crate) first_uses: FirstUses,
     pub(crate) scans: Scans,
     pub(crate) presses: Presses,
@@ -59,14 +60,14 @@ impl Serve {
     pub(crate) fn new(config: Config, state: State) -> (Arc<Self>, mpsc::Receiver<Record>) {
         let (records, to_record) = mpsc::channel(1024);
         let broker = Broker::at(&config.broker.socket);
-        let bridge = Bridge::new(broker.clone());
+        let (bridge, files) = (Bridge::new(broker.clone()), Files::new(broker.clone()));
         let started_at = state.clock.now();
-        state.set_file_doors(FileDoors { gateway_url: config.gateway.url.clone(), ..FileDoors::default() });
         let serve = Self {
             config,
             state,
             broker,
             bridge,
+            files,
             first_uses: FirstUses::default(),
             scans: Scans::default(),
             presses: Presses::default(),

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use latchkey_access::FileProtocol;
 use latchkey_protocol::SitePath;
-use latchkey_sftp::{Access, Entrance, FileEvent, Gatekeeper, HostKey, Limits, Peer, PublicKey, Refused, Server, SessionHandle};
+use latchkey_sftp::{
+    Access, Entrance, FileEvent, Gatekeeper, HostKey, Limits, Peer, PublicKey, Refused, Server, SessionHandle,
+};
 use tokio::net::TcpListener;
 
-use crate::accounts::{self, Credential, Entry, FileDoor, SignedIn};
+use crate::accounts::{self, Credential, Entry, SignedIn};
 use crate::channels::Switch;
 use crate::config::Sftp;
 use crate::problem::chain;

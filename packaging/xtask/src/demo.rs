@@ -25,6 +25,9 @@ pub struct Demo {
     /// Port of the gateway (default: a free one).
     #[arg(long, value_name = "PORT")]
     port_gateway: Option<u16>,
+    /// Port of SFTP (default: a free one).
+    #[arg(long, value_name = "PORT")]
+    port_sftp: Option<u16>,
     /// Port of the FTP server (default: a free one).
     #[arg(long, value_name = "PORT")]
     port_ftp: Option<u16>,
@@ -55,6 +58,7 @@ impl Demo {
         let agent = AgentOptions {
             panel_port: self.port_panel,
             gateway_port: self.port_gateway,
+            sftp_port: self.port_sftp,
             ftp_port: self.port_ftp,
             ..AgentOptions::default()
         };
@@ -93,6 +97,7 @@ impl Demo {
         let ports = [
             ("--port-panel", self.port_panel),
             ("--port-gateway", self.port_gateway),
+            ("--port-sftp", self.port_sftp),
             ("--port-ftp", self.port_ftp),
             ("--port-live", self.port_live),
             ("--port-second", self.port_second),

@@ -1,5 +1,9 @@
 //! Where people find their file accounts: what the details letter and the gateway's page say.
 
+use latchkey_sftp::HostKey;
+
+use crate::config::Config;
+
 /// Where SFTP and FTP are reached, and where keys and passwords are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FileDoors {
@@ -28,6 +32,17 @@ pub(crate) struct FtpDoor {
 }
 
 impl FileDoors {
+    /// What the configuration names, with the host key of SFTP.
+    pub(crate) fn of(config: &Config, key: Option<&HostKey>) -> Self {
+        let sftp = config.sftp.as_ref().zip(key).map(|(settings, key)| SftpDoor {
+            host: settings.host.clone(),
+            port: settings.port(),
+            fingerprint: key.fingerprint(),
+        });
+        let ftp = config.ftp.as_ref().map(|settings| FtpDoor { host: settings.host.clone(), port: settings.port });
+        Self { gateway_url: config.gateway.url.clone(), sftp, ftp }
+    }
+
     /// What to type where, for an account that these protocols are open to: one line each.
     pub(crate) fn facts(&self, login: &str, opens: Opens) -> Vec<Fact> {
         let mut facts = vec![Fact::new("Login", login)];

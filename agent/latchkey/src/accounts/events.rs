@@ -23,7 +23,6 @@ const LONGEST_WORDS: usize = 120;
 
 /// What somebody did to files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(dead_code, reason = "for whoever serves SFTP and FTP; nobody does yet")]
 pub(crate) enum FileEvent {
     /// Read a file.
     Download,

@@ -11,7 +11,6 @@ mod keys;
 mod login;
 mod own;
 mod passwords;
-#[cfg_attr(not(test), expect(dead_code, reason = "for whoever serves SFTP and FTP; nobody does yet"))]
 pub(crate) mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -21,6 +20,7 @@ use jiff::Timestamp;
 use latchkey_access::{Actor, FileAccess, FileProtocol, HostingId, ShareId};
 
 pub(crate) use doors::{Fact, FileDoors, Opens};
+pub(crate) use events::FileEvent;
 pub(crate) use follow::{follow, forget_hosting, make_missing};
 pub(crate) use hosting::{
     Created, Deleted, HostingAccountView, NewHostingAccount, Updated, Wanted, WantedHostingAccount, create, delete,
@@ -28,6 +28,7 @@ pub(crate) use hosting::{
 };
 pub(crate) use keys::AuthorizedKey;
 pub(crate) use own::{Credentials, new_password, set_keys};
+pub(crate) use sign_in::{Credential, Entrance, Entry, Peer, Refused, SignedIn, enter, knows_key, sign_in};
 pub(crate) use view::{FileAccountView, view};
 
 /// A file account.

@@ -59,12 +59,7 @@ pub(crate) async fn sign_in(
     protocol: FileProtocol,
     peer: &Peer,
 ) -> Result<SignedIn, Refused> {
-    let named = if login.len() <= LONGEST_LOGIN { login.to_owned() } else { String::new() };
-    let found = serve.read(move |connection| accounts::find(connection, &named)).await;
-    let account = found.unwrap_or_else(|error| {
-        tracing::error!(error = %chain(&error), "a file account could not be looked up");
-        None
-    });
+    let account = account(serve, login).await;
     let whose = whose(serve, account.as_ref(), protocol, peer);
     let is_right = match credential {
         Credential::Key(wire) => {
@@ -86,6 +81,20 @@ pub(crate) async fn sign_in(
         Ok(permit) => Ok(SignedIn { account, whose, rests_on, permit }),
         Err(denial) => Err(refuse(serve, &whose, &denial)),
     }
+}
+
+async fn account(serve: &Arc<Serve>, login: &str) -> Option<Account> {
+    let named = if login.len() <= LONGEST_LOGIN { login.to_owned() } else { String::new() };
+    let found = serve.read(move |connection| accounts::find(connection, &named)).await;
+    found.unwrap_or_else(|error| {
+        tracing::error!(error = %chain(&error), "a file account could not be looked up");
+        None
+    })
+}
+
+/// Whether an account has this key. Nothing is proven by it, so nobody is let in and nothing noted.
+pub(crate) async fn knows_key(serve: &Arc<Serve>, login: &str, wire: &[u8]) -> bool {
+    account(serve, login).await.is_some_and(|account| account.keys.iter().any(|key| key.is(wire)))
 }
 
 impl From<&AccountOf> for RestsOn {

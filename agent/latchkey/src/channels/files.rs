@@ -3,7 +3,7 @@
 //! Nothing here knows SSH or FTP: whoever serves a session hands in a switch. They are not kept in the state, because a
 //! restart closes their sockets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use latchkey_access::{
 
 use super::sync::{Mutex, locked};
 use super::{Closed, Unconfirmed};
+use crate::problem::chain;
 use crate::request;
 use crate::serve::Serve;
 
@@ -121,6 +122,7 @@ pub(super) async fn close(
 ) -> (Closed, Vec<Unconfirmed>) {
     locked(&serve.state.channels.lingering.0)
         .extend(killed.iter().map(|session| (session.id.clone(), session.clone())));
+    let hostings: BTreeSet<HostingId> = killed.iter().map(|session| session.permit.hosting().clone()).collect();
     let waiting: Vec<_> = killed
         .into_iter()
         .map(|session| {
@@ -132,6 +134,15 @@ pub(super) async fn close(
             (session, ended)
         })
         .collect();
+    for hosting in hostings {
+        let serve = serve.clone();
+        request::spawn(async move {
+            // Whatever a session waits for at a worker that hangs, it waits for no longer.
+            if let Err(error) = serve.files.settle(&hosting).await {
+                tracing::warn!(error = %chain(&error), %hosting, "a files worker could not be asked for a word");
+            }
+        });
+    }
     let until = tokio::time::Instant::now() + patience;
     let (mut closed, mut unconfirmed) = (Closed::default(), Vec::new());
     for (session, ended) in waiting {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::ftp::{self, Ftp};
+use super::ftp::Ftp;
 use super::ground::Ground;
 use super::nginx::Redeemer;
 use super::options::AgentOptions;
@@ -59,6 +59,8 @@ pub struct Paths {
     pub cli_socket: PathBuf,
     /// The redeemer's socket.
     pub redeem_socket: PathBuf,
+    /// The host key of SFTP, which serve makes.
+    pub sftp_host_key: PathBuf,
     /// Where `latchkey-ftpauth` asks serve.
     pub ftp_socket: PathBuf,
     /// Where the FTP server asks `latchkey-ftpauth`.
@@ -72,7 +74,9 @@ pub struct Urls {
     pub panel: String,
     /// The gateway.
     pub gateway: String,
-    /// The FTP server, which is no origin.
+    /// SFTP, which is no origin.
+    pub sftp: SocketAddr,
+    /// The FTP server.
     pub ftp: SocketAddr,
 }
 
@@ -110,6 +114,7 @@ impl Prepared {
             programs,
             serve_config: configuration.join("latchkey.toml"),
             broker_config: configuration.join("broker.toml"),
+            sftp_host_key: state.join("sftp_host_key"),
             state,
             broker_state: root.directory("state-broker", 0o700)?,
             mail,
@@ -122,7 +127,8 @@ impl Prepared {
         let urls = Urls {
             panel: format!("https://127.0.0.1:{}", ports.take(options.panel_port)?),
             gateway: format!("https://127.0.0.1:{}", ports.take(options.gateway_port)?),
-            ftp: ftp::address(ports, options.ftp_port)?,
+            sftp: ports.address(options.sftp_port)?,
+            ftp: ports.address(options.ftp_port)?,
         };
         let redeemer = Redeemer {
             script: bridge.join("sso.php"),
@@ -179,6 +185,15 @@ impl Agent {
     #[must_use]
     pub fn urls(&self) -> &Urls {
         &self.urls
+    }
+
+    /// The public half of the SFTP host key, as `known_hosts` has it after the host's name.
+    ///
+    /// # Errors
+    /// When serve has made none.
+    pub fn sftp_host_key(&self) -> Result<String> {
+        let line = Program::new("/usr/bin/ssh-keygen").arg("-yf").arg(&self.paths.sftp_host_key).text()?;
+        Ok(line.trim_end().to_owned())
     }
 
     /// The certificate authority that its servers and the panel's certificates come from.

@@ -74,6 +74,11 @@ socket = "{cli}"
 [redeemer]
 socket = "{redeem}"
 
+[sftp]
+listen = "{sftp}"
+host = "{sftp_host}"
+host_key = "{sftp_host_key}"
+
 [ftp]
 socket = "{ftp}"
 host = "{ftp_host}"
@@ -105,6 +110,9 @@ resend_after_s = {resend_after_s}
         panel_origins = json!(options.panel_origins),
         cli = paths.cli_socket.display(),
         redeem = paths.redeem_socket.display(),
+        sftp = urls.sftp,
+        sftp_host = urls.sftp.ip(),
+        sftp_host_key = paths.sftp_host_key.display(),
         ftp = paths.ftp_socket.display(),
         ftp_host = urls.ftp.ip(),
         ftp_port = urls.ftp.port(),

@@ -3,7 +3,7 @@
 //! Debian's package is unpacked, not installed: FTP servers exclude each other, and the machine may have one.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,9 +95,4 @@ fn certificate_with_key(home: &Path, certificate: &Certificate) -> Result<PathBu
     let path = home.join("ftp.pem");
     fs::write(&path, both).context("write the certificate and key of the FTP server")?;
     Ok(path)
-}
-
-/// An address for the FTP server.
-pub(crate) fn address(ports: &Ports, wanted: Option<u16>) -> Result<SocketAddr> {
-    Ok((Ipv4Addr::LOCALHOST, ports.take(wanted)?).into())
 }

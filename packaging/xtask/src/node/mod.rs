@@ -154,6 +154,11 @@ impl Node {
     }
 
     fn publish(&self) -> Result<()> {
+        let sftp = self.agent.as_ref().map(|agent| {
+            let (host, port) = (agent.urls().sftp.ip(), agent.urls().sftp.port());
+            Ok::<_, anyhow::Error>(ready::Sftp { host, port, host_key: agent.sftp_host_key()? })
+        });
+        let sftp = sftp.transpose()?;
         self.standing.ready_file().publish(|ready| {
             ready.owner = OWNER.into();
             ready.instances = self.instances().iter().filter_map(Instance::for_ready_file).collect();
@@ -166,6 +171,7 @@ impl Node {
                 });
                 ready.gateway = Some(ready::Gateway { url: agent.urls().gateway.clone() });
                 ready.ftp = Some(ready::Ftp::at(agent.urls().ftp));
+                ready.sftp = sftp;
                 ready.mail = Some(agent.paths().mail.clone());
                 ready.state = Some(agent.paths().state.clone());
             }

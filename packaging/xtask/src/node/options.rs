@@ -26,6 +26,8 @@ pub struct AgentOptions {
     pub panel_port: Option<u16>,
     /// The port of the gateway; a free one unless given.
     pub gateway_port: Option<u16>,
+    /// The port of SFTP; a free one unless given.
+    pub sftp_port: Option<u16>,
     /// The port of the FTP server; a free one unless given.
     pub ftp_port: Option<u16>,
     /// Seconds that a WP Admin token can be redeemed.
@@ -71,6 +73,7 @@ impl Default for AgentOptions {
         Self {
             panel_port: None,
             gateway_port: None,
+            sftp_port: None,
             ftp_port: None,
             token_life_s: 60,
             session_life_s: 43_200,

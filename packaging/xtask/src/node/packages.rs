@@ -9,13 +9,14 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::Program;
 
-const NEEDED: [&str; 24] = [
+const NEEDED: [&str; 25] = [
     "btrfs-progs",
     "cron",
     "curl",
     "mariadb-client",
     "mariadb-server",
     "nginx-light",
+    "openssh-client",
     "passwd",
     "php8.2-apcu",
     "php8.2-cli",

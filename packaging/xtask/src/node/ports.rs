@@ -2,7 +2,7 @@
 //! port free again when it is restarted.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Mutex;
 
 use anyhow::{Result, bail};
@@ -31,6 +31,11 @@ impl Ports {
             }
         }
         bail!("no free port between 20000 and 32000")
+    }
+
+    /// An address on this machine with the wanted port, or a free one.
+    pub(crate) fn address(&self, wanted: Option<u16>) -> Result<SocketAddr> {
+        Ok((Ipv4Addr::LOCALHOST, self.take(wanted)?).into())
     }
 
     /// The first of so many free ones in a row.

@@ -19,6 +19,9 @@ pub(crate) struct Ready {
     /// The gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gateway: Option<Gateway>,
+    /// SFTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sftp: Option<Sftp>,
     /// FTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ftp: Option<Ftp>,
@@ -55,6 +58,17 @@ pub(crate) struct Panel {
 pub(crate) struct Gateway {
     /// Its origin, without a slash at the end.
     pub(crate) url: String,
+}
+
+/// Where SFTP clients connect.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sftp {
+    /// Its address.
+    pub(crate) host: IpAddr,
+    /// Its port.
+    pub(crate) port: u16,
+    /// The public half of its key, as `known_hosts` has it after the host's name.
+    pub(crate) host_key: String,
 }
 
 /// Where FTP clients connect.
