@@ -265,7 +265,7 @@ fn a_folder_behind_a_link_of_somebody_else_or_missing_is_refused() {
     chown(home.join("closed"), Some(ftp.node.user.uid), None).unwrap();
     fs::create_dir(home.join("closed/inner")).unwrap();
     chown(home.join("closed/inner"), Some(ftp.node.user.uid), None).unwrap();
-    fs::set_permissions(home.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(home.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::write(home.join("public/file"), "").unwrap();
     for path in ["link", "etc", "link/x", "roots", "closed/inner", "missing", "public/file"] {
         let (mut client, session) = ftp.let_in(path);
