@@ -5,6 +5,9 @@
 
 pub mod client;
 pub mod confinement;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]
+pub mod fuzz;
 pub mod mount;
 pub mod tree;
 pub mod worker;
