@@ -6,6 +6,7 @@ use crate::node::{Node, OWNER};
 
 /// Whom the walk-through invites.
 const GUEST: &str = "anna@example.org";
+const DEVELOPER: &str = "ben@example.org";
 
 /// The walk-through. Its lines are shell; what is said to the reader are comments.
 ///
@@ -70,6 +71,19 @@ as {OWNER} DELETE /v1/instances/live/shares/$SHARE
 curl -sS -o /dev/null -b /tmp/latchkey-cookies -w '%{{http_code}} to %{{redirect_url}}\n' $SITE/wp-admin/
 rm /tmp/latchkey-cookies
 
+# 12. A developer gets files as well. Invite, accept, and make a password, which is told once.
+SHARE=$(as {OWNER} POST /v1/instances/live/shares '{{"email":"{DEVELOPER}","role":"developer"}}' | field id)
+as {DEVELOPER} POST /v1/instances/live/shares/$SHARE/accept '{{}}' | field state
+ACCOUNT=$(as {DEVELOPER} POST /v1/instances/live/shares/$SHARE/password '{{}}'); echo "$ACCOUNT"
+LOGIN=$(echo "$ACCOUNT" | field login); PASSWORD=$(echo "$ACCOUNT" | field password)
+
+# 13. By FTP over TLS, and by SFTP (sftp asks for the password; the node's key is {sftp_key}).
+curl -sS --ssl-reqd --cacert $CA --user "$LOGIN:$PASSWORD" ftp://{ftp}/ | head -4
+echo "sftp -P {sftp_port} $LOGIN@{sftp_host}"
+
+# 14. The owner ends it. Sessions that you have open are cut, and counted.
+as {OWNER} DELETE /v1/instances/live/shares/$SHARE
+
 # Ctrl-C here takes everything down and leaves nothing behind. Logs: {root}/log
 "#,
         site = live.url,
@@ -83,6 +97,10 @@ rm /tmp/latchkey-cookies
         key = client.key.display(),
         editor = editor.login,
         editor_id = editor.id,
+        sftp_key = agent.sftp_host_key()?,
+        ftp = agent.urls().ftp,
+        sftp_host = agent.urls().sftp.ip(),
+        sftp_port = agent.urls().sftp.port(),
         root = node.root().display(),
     ))
 }

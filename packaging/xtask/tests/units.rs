@@ -19,6 +19,9 @@ struct Unit {
     reasons: &'static [(&'static str, &'static str)],
 }
 
+/// Why nothing shuts files away from `latchkey-ftpauth`.
+const SEEN: &str = "pure-ftpd has to see what is bound: a unit with a view of the files of its own would hide it";
+
 const UNITS: &[Unit] = &[
     Unit {
         file: "latchkey.service",
@@ -67,6 +70,42 @@ const UNITS: &[Unit] = &[
             ("SystemCallFilter=~@mount", "mount alone: /proc and /tmp of a call"),
             ("SystemCallFilter=~@privileged", "chown, setuid and capset: see the capabilities"),
             ("User=/DynamicUser=", "it becomes the users of sites"),
+        ],
+    },
+    Unit {
+        file: "latchkey-ftpauth.service",
+        at_most: 4.5,
+        reasons: &[
+            ("CapabilityBoundingSet=~CAP_KILL", "ends sessions, which run as other users"),
+            (
+                "CapabilityBoundingSet=~CAP_SET(UID|GID|PCAP)",
+                "SETUID: opens a folder with the rights of the hosting's user",
+            ),
+            ("CapabilityBoundingSet=~CAP_SYS_ADMIN", "binds the folder of a session"),
+            ("DeviceAllow=", "ProtectClock= itself allows to read the clock device"),
+            ("PrivateDevices=", SEEN),
+            ("PrivateMounts=", SEEN),
+            (
+                "PrivateNetwork=",
+                "a network of its own would bring a view of the files of its own; it has no addresses to use (RestrictAddressFamilies=)",
+            ),
+            ("PrivateTmp=", SEEN),
+            ("PrivateUsers=", "it opens folders as users of the node"),
+            ("ProcSubset=", SEEN),
+            ("ProtectControlGroups=", SEEN),
+            ("ProtectHome=", SEEN),
+            ("ProtectKernelLogs=", SEEN),
+            ("ProtectKernelModules=", SEEN),
+            ("ProtectKernelTunables=", SEEN),
+            ("ProtectProc=", SEEN),
+            ("ProtectSystem=", SEEN),
+            ("RestrictAddressFamilies=~AF_UNIX", "the FTP server asks there, and serve answers there"),
+            ("RestrictSUIDSGID=", "takes openat2 away, by which the folder is opened"),
+            ("RootDirectory=/RootImage=", SEEN),
+            ("SystemCallFilter=~@mount", "binds the folder of a session"),
+            ("SystemCallFilter=~@privileged", "becomes the hosting's user for a moment"),
+            ("UMask=", "what is bound has to be reached by the FTP server"),
+            ("User=/DynamicUser=", "needs the capabilities above; sessions begin as root"),
         ],
     },
 ];
