@@ -132,7 +132,9 @@ impl Client {
     ) -> Result<FileReply, FilesError> {
         match self.ask_any(request, beside).await? {
             (FileReply::Failed { fault }, None) => Err(fault.into()),
-            (FileReply::Opened, _) | (_, Some(_)) => Err(self.not_an_answer("a descriptor")),
+            (FileReply::Opened | FileReply::OpenedUnnamed { .. }, _) | (_, Some(_)) => {
+                Err(self.not_an_answer("a descriptor"))
+            }
             (reply, None) => Ok(reply),
         }
     }
@@ -141,11 +143,17 @@ impl Client {
     pub(crate) async fn ask_for_file(&self, request: FileRequest, expected: OFlags) -> Result<OwnedFd, FilesError> {
         match self.ask_any(request, None).await? {
             (FileReply::Failed { fault }, None) => Err(fault.into()),
-            (FileReply::Opened, Some(file)) => match self.check(&file, expected) {
-                Ok(()) => Ok(file),
-                Err(wrong) => Err(self.not_an_answer(wrong)),
-            },
+            (FileReply::Opened, Some(file)) => self.checked(file, expected),
             _ => Err(self.not_an_answer("no open file")),
+        }
+    }
+
+    /// Asks for a new file without a name, and what it is going to be called.
+    pub(crate) async fn ask_for_unnamed(&self, request: FileRequest) -> Result<(OwnedFd, SitePath), FilesError> {
+        match self.ask_any(request, None).await? {
+            (FileReply::Failed { fault }, None) => Err(fault.into()),
+            (FileReply::OpenedUnnamed { path }, Some(file)) => Ok((self.checked(file, OFlags::RDWR)?, path)),
+            _ => Err(self.not_an_answer("no unnamed file")),
         }
     }
 
@@ -165,6 +173,13 @@ impl Client {
         let _place = self.connection.places.acquire().await.map_err(|_closed| FilesError::Gone)?;
         let answer = self.connection.send(request, beside).await?;
         answer.await.map_err(|_gone| FilesError::Gone)
+    }
+
+    fn checked(&self, file: OwnedFd, expected: OFlags) -> Result<OwnedFd, FilesError> {
+        match self.check(&file, expected) {
+            Ok(()) => Ok(file),
+            Err(wrong) => Err(self.not_an_answer(wrong)),
+        }
     }
 
     fn check(&self, file: &OwnedFd, expected: OFlags) -> Result<(), &'static str> {

@@ -58,11 +58,12 @@ impl Tree {
         Ok(OpenFile::from(self.client.ask_for_file(request, access | append).await?))
     }
 
-    /// Opens a new file without a name, for reading and writing, to be published at `path`. Dropped before, nothing is
-    /// left of it.
-    pub async fn open_unnamed(&self, path: &SitePath, mode: u32) -> Result<OpenFile, FilesError> {
+    /// Opens a new file without a name, for reading and writing, to be published in place of the file that `path` leads
+    /// to, or would. Says what its path is with all links followed. Dropped before, nothing is left of it.
+    pub async fn open_unnamed(&self, path: &SitePath, mode: u32) -> Result<(OpenFile, SitePath), FilesError> {
         let request = FileRequest::OpenUnnamed { at: self.place(path), mode };
-        Ok(OpenFile::from(self.client.ask_for_file(request, OFlags::RDWR).await?))
+        let (file, target) = self.client.ask_for_unnamed(request).await?;
+        Ok((OpenFile::from(file), target))
     }
 
     /// Gives an unnamed file its name, atomically, in place of the file that is there, whose mode it takes over.

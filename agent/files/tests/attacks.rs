@@ -173,7 +173,7 @@ impl Trial {
     fn upload(&self, at: Place) -> Outcome {
         let open = |at: Place| self.ask(&FileRequest::OpenUnnamed { at, mode: 0o644 }, &[]);
         let (refused, descriptors) = match open(at.clone()) {
-            (Outcome::Answered(FileReply::Opened, _), descriptors) => (None, descriptors),
+            (Outcome::Answered(FileReply::OpenedUnnamed { .. }, _), descriptors) => (None, descriptors),
             (other, _) => (Some(other), open(place("s1", b"upload").unwrap()).1),
         };
         let published = self.ask(&FileRequest::Publish { at }, &[&descriptors[0]]).0;
@@ -356,7 +356,9 @@ fn a_link_that_is_swapped_with_a_directory_in_a_loop_leads_nothing_out() {
 fn publish(trial: &Trial, path: &str) -> Outcome {
     let at = place("s1", path.as_bytes()).unwrap();
     match trial.ask(&FileRequest::OpenUnnamed { at: at.clone(), mode: 0o644 }, &[]) {
-        (Outcome::Answered(FileReply::Opened, _), files) => trial.ask(&FileRequest::Publish { at }, &[&files[0]]).0,
+        (Outcome::Answered(FileReply::OpenedUnnamed { .. }, _), files) => {
+            trial.ask(&FileRequest::Publish { at }, &[&files[0]]).0
+        }
         (other, _) => other,
     }
 }

@@ -210,7 +210,7 @@ async fn the_worker_has_no_rights_left_and_does_what_it_is_for() {
     file.file().write_all(b"x").unwrap();
     let found = fs::metadata(homes.text("home/new")).unwrap();
     assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (homes.user.uid, homes.user.gid, 0o644));
-    let upload = tree.open_unnamed(&path, 0o666).await.unwrap();
+    let (upload, _) = tree.open_unnamed(&path, 0o666).await.unwrap();
     tree.publish(&upload, &path).await.unwrap();
     assert_eq!(tree.stat(&path, Links::Meant).await.unwrap().size, 0);
     let everything = SitePath::parse(b"d").unwrap();

@@ -81,7 +81,7 @@ async fn an_upload_is_whole_or_not_there() {
     let home = Home::new();
     fs::write(home.on_disk("old"), "old").unwrap();
     fs::set_permissions(home.on_disk("old"), fs::Permissions::from_mode(0o640)).unwrap();
-    let upload = home.tree.open_unnamed(&path("old"), 0o666).await.unwrap();
+    let (upload, _) = home.tree.open_unnamed(&path("old"), 0o666).await.unwrap();
     upload.file().write_all(b"new").unwrap();
     assert_eq!((home.text("old").as_str(), home.names()), ("old", vec!["old".to_owned()]));
     home.tree.publish(&upload, &path("old")).await.unwrap();
@@ -89,10 +89,10 @@ async fn an_upload_is_whole_or_not_there() {
     assert_eq!(fs::metadata(home.on_disk("old")).unwrap().mode() & 0o7777, 0o640);
     refused(home.tree.publish(&upload, &path("again")).await, FileFault::Invalid);
 
-    let fresh = home.tree.open_unnamed(&path("fresh"), 0o4666).await.unwrap();
+    let (fresh, _) = home.tree.open_unnamed(&path("fresh"), 0o4666).await.unwrap();
     home.tree.publish(&fresh, &path("fresh")).await.unwrap();
     assert_eq!(fs::metadata(home.on_disk("fresh")).unwrap().mode() & 0o7777, 0o644);
-    let dropped = home.tree.open_unnamed(&path("dropped"), 0o666).await.unwrap();
+    let (dropped, _) = home.tree.open_unnamed(&path("dropped"), 0o666).await.unwrap();
     drop(dropped);
     assert_eq!(home.names(), ["fresh", "old"]);
 }
@@ -104,14 +104,29 @@ async fn an_upload_through_a_link_replaces_what_it_points_at() {
     fs::write(home.on_disk("d/f"), "old").unwrap();
     symlink("d/f", home.on_disk("link")).unwrap();
     symlink("../secret", home.on_disk("out")).unwrap();
-    let upload = home.tree.open_unnamed(&path("link"), 0o666).await.unwrap();
+    let (upload, target) = home.tree.open_unnamed(&path("link"), 0o666).await.unwrap();
+    assert_eq!(target, path("d/f"));
     home.tree.publish(&upload, &path("link")).await.unwrap();
     assert_eq!(home.text("d/f"), "");
     assert!(fs::symlink_metadata(home.on_disk("link")).unwrap().is_symlink());
-    let upload = home.tree.open_unnamed(&path("out"), 0o666).await.unwrap();
+    refused(home.tree.open_unnamed(&path("out"), 0o666).await, FileFault::Denied);
+    let (upload, _) = home.tree.open_unnamed(&path("new"), 0o666).await.unwrap();
     refused(home.tree.publish(&upload, &path("out")).await, FileFault::Denied);
     refused(home.tree.publish(&upload, &path("d")).await, FileFault::IsADirectory);
     assert_eq!(fs::read_to_string(home.dir.path().join("secret")).unwrap(), "secret");
+}
+
+#[tokio::test]
+async fn an_upload_takes_the_place_of_a_regular_file_or_of_nothing() {
+    let home = Home::new();
+    fs::create_dir(home.on_disk("d")).unwrap();
+    symlink("d", home.on_disk("link")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, home.on_disk("pipe"), rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+    refused(home.tree.open_unnamed(&path("d"), 0o666).await, FileFault::IsADirectory);
+    refused(home.tree.open_unnamed(&path("link"), 0o666).await, FileFault::IsADirectory);
+    refused(home.tree.open_unnamed(&path("pipe"), 0o666).await, FileFault::NotRegular);
+    refused(home.tree.open_unnamed(&path("missing/f"), 0o666).await, FileFault::NotFound);
+    assert_eq!(home.tree.open_unnamed(&path("link/new"), 0o666).await.unwrap().1, path("d/new"));
 }
 
 #[tokio::test]

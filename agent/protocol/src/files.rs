@@ -48,8 +48,9 @@ pub enum FileRequest {
         /// How.
         how: OpenHow,
     },
-    /// Opens a new file without a name in the directory of `at`, to be written and then published there. Answered by
-    /// [`FileReply::Opened`] with its descriptor; nothing is left of it when all its descriptors are closed.
+    /// Opens a new file without a name, to be written and then published in place of what `at` leads to: a regular file
+    /// that may be written, or nothing yet. Answered by [`FileReply::OpenedUnnamed`] with its descriptor; nothing is left
+    /// of it when all its descriptors are closed.
     OpenUnnamed {
         /// What it is going to be called.
         at: Place,
@@ -245,6 +246,11 @@ pub enum FileReply {
     Done,
     /// An open regular file. Carries its descriptor.
     Opened,
+    /// A new file without a name. Carries its descriptor.
+    OpenedUnnamed {
+        /// What it is going to be called, with all links followed.
+        path: SitePath,
+    },
     /// Attributes.
     Attributes(FileAttributes),
     /// An open directory.

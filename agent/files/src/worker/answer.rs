@@ -28,7 +28,10 @@ fn without_descriptor(shared: &Shared, request: FileRequest) -> Result<Answer, F
     let at = |place: &Place| home.at(place);
     let reply = match request {
         FileRequest::Open { at: place, how } => return opened(open::open(&at(&place)?, &how)?),
-        FileRequest::OpenUnnamed { at: place, mode } => return opened(open::open_unnamed(&at(&place)?, mode)?),
+        FileRequest::OpenUnnamed { at: place, mode } => {
+            let (file, path) = open::open_unnamed(&at(&place)?, mode)?;
+            return Ok((FileReply::OpenedUnnamed { path }, Some(file)));
+        }
         FileRequest::Stat { at: place, links } => FileReply::Attributes(attributes::read(&at(&place)?, links)?),
         FileRequest::SetAttributes { at: place, links, changes } => {
             done(attributes::set(&at(&place)?, links, &changes))?

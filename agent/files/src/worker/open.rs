@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use latchkey_protocol::{Creation, FileAccessMode, FileFault, OpenHow};
+use latchkey_protocol::{Creation, FileAccessMode, FileFault, OpenHow, SitePath};
 use rustix::fs::{FileType, Mode, OFlags};
 
 use super::{
@@ -33,10 +33,17 @@ pub(super) fn open(at: &Rooted, how: &OpenHow) -> Result<OwnedFd, FileFault> {
     regular(at.open(access | creation | append | OFlags::NONBLOCK | OFlags::NOCTTY, mode)?)
 }
 
-/// Opens a new file without a name in the directory that holds `at`.
-pub(super) fn open_unnamed(at: &Rooted, mode: u32) -> Result<OwnedFd, FileFault> {
-    let (parent, _name) = at.path().split().ok_or(FileFault::IsADirectory)?;
-    at.beside(parent).open(OFlags::TMPFILE | OFlags::RDWR, new_mode(mode))
+/// Opens a new file without a name in the directory that holds what `at` leads to, and says what that is. It has to be a
+/// regular file that may be written, as if it were written in place, or missing.
+pub(super) fn open_unnamed(at: &Rooted, mode: u32) -> Result<(OwnedFd, SitePath), FileFault> {
+    let target = match at.open(OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty()) {
+        Ok(there) => at.path_of(&regular(there)?)?,
+        Err(FileFault::NotFound) => at.resolved()?,
+        Err(fault) => return Err(fault),
+    };
+    let (parent, _name) = target.split().ok_or(FileFault::IsADirectory)?;
+    let unnamed = at.beside(parent).open(OFlags::TMPFILE | OFlags::RDWR, new_mode(mode))?;
+    Ok((unnamed, target))
 }
 
 /// The mode of a new file: never with the bits that change whose rights a program has.

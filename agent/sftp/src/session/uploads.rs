@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use latchkey_files::client::FilesError;
 use latchkey_protocol::{Creation, FileAccessMode, FileFault, OpenHow, SitePath};
 
 use super::answer::{Answer, site_path};
@@ -29,7 +28,7 @@ impl Session {
         self.publish_beneath(&path).await?;
         let mode = asked.new_mode(NEW_FILE_MODE);
         let (file, upload) = if is_upload(flags) {
-            let (file, target) = self.entered.begin_upload(&path, mode).await?;
+            let (file, target) = self.entered.tree.open_unnamed(&path, mode).await?;
             (file, Some(target))
         } else {
             (self.entered.tree.open(&path, how(flags, mode)?).await?, None)
@@ -57,23 +56,6 @@ impl Session {
 }
 
 impl Entered {
-    /// A file without a name, and the name it is going to have: that of the file which a link at `path` leads to.
-    async fn begin_upload(
-        &self,
-        path: &SitePath,
-        mode: u32,
-    ) -> Result<(latchkey_files::tree::OpenFile, SitePath), Status> {
-        let target = self.tree.resolve(path).await?;
-        let to_be_written =
-            OpenHow { access: FileAccessMode::Write, append: false, creation: Creation::Existing, mode };
-        // What is there has to be a file that may be written, as if it were written in place.
-        match self.tree.open(&target, to_be_written).await {
-            Ok(_) | Err(FilesError::Fault(FileFault::NotFound)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok((self.tree.open_unnamed(&target, mode).await?, target))
-    }
-
     /// Gives an upload its name. Nothing to do for any other file. One that could not be written whole gets none.
     pub(super) async fn publish(&self, file: &mut FileHandle) -> Result<(), Status> {
         if let Some(failed) = file.failed {
