@@ -1,4 +1,4 @@
-//! The worker: takes requests from its socket, answers each from a small pool of threads, in any order.
+//! The worker: a few threads take requests from its socket and answer them, in any order.
 //!
 //! What a request does is in the modules below, one for each kind of thing; how a path is resolved is in `resolve`
 //! alone. Rights are those of the process: `latchkey-files` has given up all others before it comes here.
@@ -22,7 +22,7 @@ use std::{
         Arc, Barrier, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use latchkey_protocol::{FileAnswered, FileAsked, FileReply, FileRequest, FrameError, FrameSocket};
@@ -35,13 +35,13 @@ use crate::{
 
 pub use resolve::{Home, HomeError};
 
-/// Threads that answer whatever is quick as long as the disk is.
+/// Threads that take requests, and answer whatever is quick as long as the disk is. While they are busy nothing is taken.
 const QUICK: usize = 8;
 
 /// Threads for what may take long, so that it holds up nothing else: removing whole directories.
 const LONG: usize = 2;
 
-/// How many requests wait for a thread of each kind. Beyond that nothing is taken from the socket.
+/// How many requests wait for a thread of the second kind. Beyond that those of the first wait for room.
 const WAITING_MAX: usize = 64;
 
 /// Why the worker ended though its peer did not close the connection.
@@ -58,9 +58,8 @@ pub enum WorkerError {
 /// A worker whose threads run, and which has taken nothing from its socket yet.
 #[derive(Debug)]
 pub struct Worker {
-    shared: Arc<Shared>,
-    quick: SyncSender<Job>,
-    long: SyncSender<Job>,
+    begin: Arc<Barrier>,
+    quick: Vec<JoinHandle<Result<(), WorkerError>>>,
 }
 
 /// What all threads work on.
@@ -77,29 +76,27 @@ impl Worker {
     /// Starts all threads that it will ever have, and returns when they run.
     pub fn start(home: Home, socket: FrameSocket) -> Result<Self, WorkerError> {
         let shared = Arc::new(Shared { socket, home, directories: Directories::default() });
-        let running = Arc::new(Barrier::new(QUICK + LONG + 1));
-        let quick = start_pool(QUICK, &shared, &running).map_err(WorkerError::Threads)?;
-        let long = start_pool(LONG, &shared, &running).map_err(WorkerError::Threads)?;
-        running.wait();
-        Ok(Self { shared, quick, long })
+        let begin = Arc::new(Barrier::new(QUICK + LONG + 1));
+        let (jobs, queue) = sync_channel(WAITING_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..LONG {
+            let (shared, queue) = (Arc::clone(&shared), Arc::clone(&queue));
+            drop(start_thread(&begin, move || answer_jobs(&shared, &queue))?);
+        }
+        let mut quick = Vec::with_capacity(QUICK);
+        for _ in 0..QUICK {
+            let (shared, jobs) = (Arc::clone(&shared), jobs.clone());
+            quick.push(start_thread(&begin, move || answer_requests(&shared, &jobs))?);
+        }
+        begin.wait();
+        Ok(Self { begin, quick })
     }
 
     /// Answers requests until the peer closes the connection, or sends what is no request.
     pub fn run(self) -> Result<(), WorkerError> {
-        loop {
-            let job = match self.shared.socket.receive::<FileAsked>() {
-                Ok(job) => job,
-                Err(FrameError::Closed) => return Ok(()),
-                Err(error) => return Err(WorkerError::Frame(error)),
-            };
-            let pool = match job.0.request {
-                FileRequest::RemoveAll { .. } => &self.long,
-                _ => &self.quick,
-            };
-            if pool.send(job).is_err() {
-                return Ok(());
-            }
-        }
+        self.begin.wait();
+        // A thread that panicked has closed nothing; the others end with the connection all the same.
+        self.quick.into_iter().filter_map(|thread| thread.join().ok()).collect()
     }
 }
 
@@ -137,35 +134,61 @@ pub fn in_this_process(home: &Path) -> Result<Client, InThreadError> {
     Ok(Client::over(socket, mount)?)
 }
 
-fn start_pool(threads: usize, shared: &Arc<Shared>, running: &Arc<Barrier>) -> io::Result<SyncSender<Job>> {
-    let (jobs, queue) = sync_channel(WAITING_MAX);
-    let queue = Arc::new(Mutex::new(queue));
-    for _ in 0..threads {
-        let (shared, queue, running) = (Arc::clone(shared), Arc::clone(&queue), Arc::clone(running));
-        thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-            running.wait();
-            answer_jobs(&shared, &queue);
-        })?;
-    }
-    Ok(jobs)
+/// Starts a thread that says that it runs, and then waits for [`Worker::run`].
+fn start_thread<T: Send + 'static>(
+    begin: &Arc<Barrier>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, WorkerError> {
+    let begin = Arc::clone(begin);
+    let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+        begin.wait();
+        begin.wait();
+        work()
+    });
+    thread.map_err(WorkerError::Threads)
 }
 
 /// Enough for the deepest recursion, which is that of `remove_all`.
 const STACK_BYTES: usize = 512 * 1024;
 
+/// Takes requests from the socket, one at a time, and answers each before the next: whoever hands a request on makes two
+/// threads wake up where one is enough. The end of one such thread is the end of all.
+fn answer_requests(shared: &Shared, long: &SyncSender<Job>) -> Result<(), WorkerError> {
+    loop {
+        let job = match shared.socket.receive::<FileAsked>() {
+            Ok(job) => job,
+            Err(error) => {
+                // The peer may be gone already.
+                let _ = shared.socket.shutdown();
+                return if matches!(error, FrameError::Closed) { Ok(()) } else { Err(WorkerError::Frame(error)) };
+            }
+        };
+        if matches!(job.0.request, FileRequest::RemoveAll { .. }) {
+            // Only fails when those threads are gone, and then the connection is, too.
+            let _ = long.send(job);
+        } else {
+            answer_job(shared, job);
+        }
+    }
+}
+
 fn answer_jobs(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((asked, descriptors)) = job else { return };
-        let (reply, descriptor) = match answer::answer(shared, asked.request, descriptors) {
-            Ok(answer) => answer,
-            Err(fault) => (FileReply::Failed { fault }, None),
-        };
-        let answered = FileAnswered { number: asked.number, reply };
-        let beside: Vec<_> = descriptor.iter().map(std::os::fd::AsFd::as_fd).collect();
-        if shared.socket.send(&answered, &beside).is_err() {
-            // The peer is gone, which `run` notices.
-            let _ = shared.socket.shutdown();
-        }
+        let Ok(job) = job else { return };
+        answer_job(shared, job);
+    }
+}
+
+fn answer_job(shared: &Shared, (asked, descriptors): Job) {
+    let (reply, descriptor) = match answer::answer(shared, asked.request, descriptors) {
+        Ok(answer) => answer,
+        Err(fault) => (FileReply::Failed { fault }, None),
+    };
+    let answered = FileAnswered { number: asked.number, reply };
+    let beside: Vec<_> = descriptor.iter().map(std::os::fd::AsFd::as_fd).collect();
+    if shared.socket.send(&answered, &beside).is_err() {
+        // The peer is gone, which the next receive notices.
+        let _ = shared.socket.shutdown();
     }
 }
