@@ -3,6 +3,7 @@
 //! Lengths and counts are bounded before anything is parsed. Who the peer may be is the listener's business.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
@@ -24,6 +25,11 @@ pub const FRAME_MAX_BYTES: usize = 64 * 1024;
 
 /// The most descriptors that a frame may carry.
 pub const DESCRIPTORS_MAX: usize = 4;
+
+thread_local! {
+    /// Where this thread receives, so that not each frame costs the zeroes of the longest one.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; FRAME_MAX_BYTES]);
+}
 
 /// Why a frame could not be sent or received. After any of these but [`FrameError::TimedOut`] drop the peer.
 #[derive(Debug, thiserror::Error)]
@@ -95,9 +101,11 @@ impl FrameSocket {
 
     /// Receives one frame and the descriptors beside it, which are close-on-exec.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<(T, Vec<OwnedFd>), FrameError> {
-        let (bytes, descriptors) = self.receive_bytes()?;
-        let value = serde_json::from_slice(&bytes).map_err(FrameError::Malformed)?;
-        Ok((value, descriptors))
+        BUFFER.with_borrow_mut(|buffer| {
+            let (bytes, descriptors) = self.receive_bytes(buffer)?;
+            let value = serde_json::from_slice(bytes).map_err(FrameError::Malformed)?;
+            Ok((value, descriptors))
+        })
     }
 
     /// Bounds the time that one [`send`](Self::send) or [`receive`](Self::receive) may wait; `None` waits for ever.
@@ -141,12 +149,12 @@ impl FrameSocket {
         if sent == bytes.len() { Ok(()) } else { Err(FrameError::TooLong) }
     }
 
-    fn receive_bytes(&self) -> Result<(Vec<u8>, Vec<OwnedFd>), FrameError> {
-        let mut bytes = vec![0; FRAME_MAX_BYTES];
+    /// Receives a frame into a buffer of [`FRAME_MAX_BYTES`].
+    fn receive_bytes<'b>(&self, buffer: &'b mut [u8]) -> Result<(&'b [u8], Vec<OwnedFd>), FrameError> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let message = loop {
-            let mut parts = [IoSliceMut::new(&mut bytes)];
+            let mut parts = [IoSliceMut::new(buffer)];
             match rustix::net::recvmsg(&self.fd, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Err(FrameError::TimedOut),
@@ -172,8 +180,7 @@ impl FrameSocket {
         if message.bytes == 0 {
             return Err(FrameError::Closed);
         }
-        bytes.truncate(message.bytes);
-        Ok((bytes, descriptors))
+        Ok((buffer.get(..message.bytes).ok_or(FrameError::TooLong)?, descriptors))
     }
 }
 
