@@ -68,6 +68,16 @@ fn workers_are_bounded_for_one_hosting_and_a_place_is_free_again_when_one_has_en
 }
 
 #[test]
+fn workers_are_bounded_for_all_hostings_together() {
+    let node = Node::start_with("files_workers = 1");
+    node.register();
+    let first = open(&node).unwrap();
+    check_refused(&open(&node).unwrap_err(), RefusalCode::Busy, None);
+    drop(first);
+    until("there is a place", || open(&node).is_ok());
+}
+
+#[test]
 fn stopped_workers_are_gone_when_the_broker_says_so() {
     let node = Node::start();
     node.register();

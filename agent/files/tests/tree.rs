@@ -6,10 +6,19 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::PathBuf,
+    time::Duration,
 };
 
-use latchkey_files::{client::FilesError, tree::Tree, worker::in_this_process};
-use latchkey_protocol::{AttributeChanges, Creation, Existing, FileAccessMode, FileFault, Links, OpenHow, SitePath};
+use latchkey_files::{
+    client::{Client, FilesError},
+    mount::MountId,
+    tree::Tree,
+    worker::in_this_process,
+};
+use latchkey_protocol::{
+    AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileFault, FileReply, FrameError,
+    FrameSocket, Links, OpenHow, SitePath,
+};
 
 /// A home with a root `site`, and a tree of it.
 struct Home {
@@ -303,4 +312,60 @@ async fn many_requests_are_under_way_at_a_time() {
         task.await.unwrap();
     }
     assert_eq!(home.names().len(), 500);
+}
+
+#[tokio::test]
+async fn requests_under_way_are_bounded_and_further_ones_wait() {
+    let (near, far) = FrameSocket::pair().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let mount = MountId::of(&fs::File::open(home.path()).unwrap()).unwrap();
+    let tree = Tree::new(Client::over(near, mount).unwrap(), path("site"));
+    let asked: Vec<_> = (0..100)
+        .map(|_| {
+            let tree = tree.clone();
+            tokio::spawn(async move { tree.stat(&path("f"), Links::Meant).await })
+        })
+        .collect();
+    // A worker that answers late.
+    let worker = tokio::task::spawn_blocking(move || {
+        let next = || far.receive::<FileAsked>().map(|(asked, _)| asked.number);
+        let answer = |number| {
+            let reply = FileReply::Failed { fault: FileFault::NotFound };
+            far.send(&FileAnswered { number, reply }, &[]).unwrap();
+        };
+        far.set_timeouts(Some(Duration::from_secs(10))).unwrap();
+        let mut waiting: Vec<u64> = (0..64).map(|_| next().unwrap()).collect();
+        let nothing_more = || {
+            far.set_timeouts(Some(Duration::from_millis(100))).unwrap();
+            assert!(matches!(next(), Err(FrameError::TimedOut)), "more is under way than may be");
+            far.set_timeouts(Some(Duration::from_secs(10))).unwrap();
+        };
+        nothing_more();
+        answer(waiting.remove(0));
+        waiting.push(next().unwrap());
+        nothing_more();
+        for _ in 0..35 {
+            answer(waiting.remove(0));
+            waiting.push(next().unwrap());
+        }
+        waiting.into_iter().for_each(answer);
+    });
+    for one in asked {
+        refused(one.await.unwrap(), FileFault::NotFound);
+    }
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn open_directories_are_bounded_and_places_given_back() {
+    let home = Home::new();
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        open.push(home.tree.open_directory(&path("")).await.unwrap());
+    }
+    refused(home.tree.open_directory(&path("")).await, FileFault::Busy);
+    open.pop();
+    // Closing is not waited for.
+    let place = async { while home.tree.open_directory(&path("")).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(10), place).await.unwrap();
 }

@@ -40,7 +40,7 @@ pub(crate) struct Node {
 /// Knows the two accounts.
 pub(crate) struct Accounts {
     client: Client,
-    key: PublicKey,
+    pub(crate) key: PublicKey,
     pub(crate) seen: Arc<Mutex<Seen>>,
 }
 
