@@ -19,6 +19,8 @@ mod cli;
 mod crash;
 mod delegation;
 mod doctor;
+mod file_endings;
+mod ftp;
 mod full;
 mod gateway;
 mod hostile;
@@ -32,6 +34,7 @@ mod redeemer;
 mod residue;
 mod roles;
 mod script;
+mod sftp;
 mod shares;
 mod sso;
 mod staging;
@@ -49,17 +52,33 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 11] =
-    [ONE, TWO, PAPERS, "estate", "dark", "neighbour", "shop", "agency", "move", "empty", "left"];
+const HOSTINGS: [&str; 14] = [
+    ONE,
+    TWO,
+    FILES,
+    "beside",
+    "shut",
+    PAPERS,
+    "estate",
+    "dark",
+    "neighbour",
+    "shop",
+    "agency",
+    "move",
+    "empty",
+    "left",
+];
 const ONE: &str = "one";
 const TWO: &str = "two";
+/// The hosting of instances that are folders with file accounts.
+const FILES: &str = "files";
 /// A hosting whose web server has no exact location, so scripts open WP Admin.
 const SCRIPTED: &str = "scripted";
 /// Another one, whose PHP cannot reach the agent either.
 const CUT_OFF: &str = "cut-off";
 
 /// Instances beside `live` and `second`, each of a single trial.
-const SITES: [Site; 24] = [
+const SITES: [Site; 25] = [
     site("named", ONE),
     site("indexed", ONE),
     site("upkeep", ONE),
@@ -76,6 +95,7 @@ const SITES: [Site; 24] = [
     site("closed", TWO),
     site("prod", TWO),
     Site { staging_of: Some("prod"), ..site("prod-stage", TWO) },
+    site("edited", FILES),
     site("dark", "dark"),
     site("left", "left"),
     site("script", SCRIPTED),
@@ -160,6 +180,9 @@ fn main() -> ExitCode {
         mail::trials(),
         gateway::trials(),
         accounts::trials(),
+        sftp::trials(),
+        ftp::trials(),
+        file_endings::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

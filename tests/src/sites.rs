@@ -1,5 +1,7 @@
 //! Hostings and instances of a test's own.
 
+use std::fs;
+use std::path::PathBuf;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -107,4 +109,17 @@ pub fn put_paper(node: &Node, id: &str, hosting: &str, different: &Value) -> Res
         body[name] = value.clone();
     }
     Api::panel(node).put(&format!("/v1/instances/{id}"), &body)
+}
+
+/// A paper whose docroot is there: an empty folder of the hosting's system user.
+#[track_caller]
+pub fn folder(node: &Node, id: &str, hosting: &str) -> PathBuf {
+    let user = node.hosting(hosting).unwrap().user;
+    let papers = user.home.join("paper");
+    let docroot = papers.join(id);
+    fs::create_dir_all(&docroot).unwrap();
+    user.own(&papers).unwrap();
+    user.own(&docroot).unwrap();
+    paper(node, id, hosting);
+    docroot
 }

@@ -171,6 +171,19 @@ impl Program {
             .with_context(|| format!("start {}", self.name()))
     }
 
+    /// Starts it in the background; its standard input and output are the caller's to write to and to read from.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn piped(&self) -> Result<Child> {
+        self.command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {}", self.name()))
+    }
+
     /// Starts it as a daemon that writes to the end of `log`: in a process group of its own (a Ctrl-C on the terminal
     /// is ours to handle), told to stop when the calling thread ends, and without capabilities if it is not root.
     ///
