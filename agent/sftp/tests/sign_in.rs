@@ -1,6 +1,7 @@
 //! Up to signing in: how many may try, and what does not let in.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
