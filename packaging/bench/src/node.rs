@@ -1,10 +1,11 @@
 //! The node that is measured, as its ready file describes it, and the few calls that prepare a measurement.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{Credentials, port_of};
 
@@ -19,8 +20,29 @@ pub struct Node {
     pub owner: String,
     /// The instances, the live one first.
     pub instances: Vec<Instance>,
+    /// SFTP.
+    pub sftp: Sftp,
     /// Process ids.
     pub pids: Pids,
+    /// The state directory of serve.
+    pub state: PathBuf,
+}
+
+/// Where SFTP clients connect.
+#[derive(Deserialize)]
+pub struct Sftp {
+    /// Its address.
+    pub host: IpAddr,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Sftp {
+    /// Both.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
 }
 
 /// How the panel API is called.
@@ -50,6 +72,8 @@ pub struct Instance {
     pub id: String,
     /// Its origin.
     pub url: String,
+    /// Where its `wp-load.php` is.
+    pub docroot: PathBuf,
     /// A WordPress administrator.
     pub admin: Login,
 }
@@ -68,6 +92,8 @@ pub struct Login {
 pub struct Pids {
     /// `latchkey serve`.
     pub serve: u32,
+    /// `latchkey-broker`.
+    pub broker: u32,
 }
 
 impl Node {
@@ -136,11 +162,19 @@ impl Api {
     /// # Errors
     /// When the agent refuses.
     pub async fn share(&self, node: &Node, person: &str, log_in_as: Value) -> Result<String> {
+        self.share_with(node, person, json!({"role": "view_and_sso", "log_in_as": log_in_as})).await
+    }
+
+    /// A share with these terms that is in use: its id.
+    ///
+    /// # Errors
+    /// When the agent refuses.
+    pub async fn share_with(&self, node: &Node, person: &str, mut input: Value) -> Result<String> {
         let shares = format!("/v1/instances/{}/shares", node.live()?.id);
-        let input = serde_json::json!({"email": person, "role": "view_and_sso", "log_in_as": log_in_as});
+        input.as_object_mut().context("terms are an object")?.insert("email".into(), json!(person));
         let share = self.call(&node.owner, "POST", &shares, &input).await?;
         let id = share.get("id").and_then(Value::as_str).context("the share has no id")?.to_owned();
-        self.call(person, "POST", &format!("{shares}/{id}/accept"), &serde_json::json!({})).await?;
+        self.call(person, "POST", &format!("{shares}/{id}/accept"), &json!({})).await?;
         Ok(id)
     }
 }

@@ -10,15 +10,18 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::build::{Build, cache, cargo};
-use crate::node::{Node, Options, packages};
+use crate::node::{Node, Options, Storage, packages, release};
 use crate::process::{self, Program};
 use crate::random;
 
 /// The programs, in the order of the table.
-const PROGRAMS: [&str; 5] = ["decide", "read", "login", "scale", "hostile"];
+const PROGRAMS: [&str; 6] = ["decide", "read", "login", "scale", "hostile", SFTP];
+
+/// The one that needs files on a disk, and OpenSSH's server beside it.
+const SFTP: &str = "sftp";
 
 /// What design asks of a figure, by how its name begins.
-const GOALS: [(&str, &str); 8] = [
+const GOALS: [(&str, &str); 20] = [
     ("read, 16 connections, processor", "0.8 or more"),
     ("read, 16 connections", "0.8 or more"),
     ("read, 1 connections", "0.8 or more"),
@@ -27,12 +30,24 @@ const GOALS: [(&str, &str); 8] = [
     ("memory", "1 or less"),
     ("beside", "2 or less"),
     ("peak memory", "1 or less"),
+    ("sftp OpenSSH get", "1.5 or more"),
+    ("sftp OpenSSH put", "1.5 or more"),
+    ("sftp OpenSSH cold", "1 or more"),
+    ("sftp-cpu OpenSSH get", "0.5 or less"),
+    ("sftp-cpu OpenSSH put", "0.5 or less"),
+    ("sftp rclone get", "2.5 or more"),
+    ("sftp rclone put", "2.5 or more"),
+    ("small files OpenSSH", "more than 1"),
+    ("sftp revoke", "1 or less"),
+    ("sftp idle", "1 or less"),
+    ("sftp slow", "1 or less"),
+    ("sftp stuck", "1 or less"),
 ];
 
 /// The arguments of the benchmarks.
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// Run these only: decide, read, login, scale, hostile.
+    /// Run these only: decide, read, login, scale, hostile, sftp.
     #[arg(value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(PROGRAMS))]
     only: Vec<String>,
     /// Directory with the programs of the agent and of the benchmarks, built already.
@@ -48,33 +63,26 @@ impl Bench {
     pub fn run(self) -> Result<()> {
         let built = match &self.built {
             Some(directory) => directory.clone(),
-            None => build()?,
+            None => build(&self.programs())?,
         };
         if !rustix::process::geteuid().is_root() {
             return self.run_with_sudo(&built);
         }
         packages::ensure()?;
-        let ready_file = ready_file()?;
-        let node = Node::start(Options {
-            build: Build::Ready(built.clone()),
-            ready_file: Some(ready_file.clone()),
-            ..Options::demo()
-        })?;
+        let (on_disk, in_memory): (Vec<_>, Vec<_>) = self.programs().into_iter().partition(|name| *name == SFTP);
         let mut figures = Vec::new();
-        for name in
-            PROGRAMS.into_iter().filter(|name| self.only.is_empty() || self.only.iter().any(|only| only == name))
-        {
-            println!("\n{name}");
-            let program = Program::new(built.join(name)).env("LATCHKEY_READY_FILE", &ready_file);
-            let status = program.lines(|line| {
-                println!("  {line}");
-                figures.extend(Figure::parse(line));
-            })?;
-            ensure!(status.success(), "{name} ended with {status}");
+        for (names, storage) in [(in_memory, Storage::MemoryFirst), (on_disk, Storage::Disk)] {
+            if !names.is_empty() {
+                figures.extend(measure(&built, &names, storage)?);
+            }
         }
-        node.take_down()?;
         println!("\n{}", Table(&figures));
         Ok(())
+    }
+
+    fn programs(&self) -> Vec<&'static str> {
+        let is_wanted = |name: &&str| self.only.is_empty() || self.only.iter().any(|only| only == name);
+        PROGRAMS.into_iter().filter(is_wanted).collect()
     }
 
     /// Builds as who we are, so that the build's output stays ours, and becomes the same as root.
@@ -91,9 +99,41 @@ impl Bench {
     }
 }
 
-fn build() -> Result<PathBuf> {
+/// Runs programs beside one node. What they print is printed.
+fn measure(built: &Path, names: &[&str], storage: Storage) -> Result<Vec<Figure>> {
+    let ready_file = ready_file()?;
+    let options =
+        Options { build: Build::Ready(built.into()), ready_file: Some(ready_file.clone()), ..Options::demo() };
+    let node = Node::start(Options { storage, ..options })?;
+    let mut figures = Vec::new();
+    for name in names {
+        println!("\n{name}");
+        let mut program = Program::new(built.join(name)).env("LATCHKEY_READY_FILE", &ready_file);
+        if *name == SFTP {
+            packages::install_missing(&["rclone"], &[])?;
+            let openssh = release::unpacked("openssh-server", "bookworm", &["openssh-server"])?;
+            program = program.env("LATCHKEY_OPENSSH", openssh);
+        }
+        let status = program.lines(|line| {
+            println!("  {line}");
+            figures.extend(Figure::parse(line));
+        })?;
+        ensure!(status.success(), "{name} ended with {status}");
+    }
+    node.take_down()?;
+    Ok(figures)
+}
+
+fn build(names: &[&str]) -> Result<PathBuf> {
     let built = Build::Release.run()?;
-    let status = cargo().args(["build", "--release", "--package", "latchkey-bench"]).status()?;
+    let mut bench = cargo().args(["build", "--release", "--package", "latchkey-bench"]);
+    for name in names {
+        bench = bench.args(["--bin", *name]);
+    }
+    if names.contains(&"decide") {
+        bench = bench.args(["--features", "decide"]);
+    }
+    let status = bench.status()?;
     ensure!(status.success(), "the build failed");
     Ok(built)
 }

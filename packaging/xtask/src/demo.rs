@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::build::Build;
 use crate::clock::Stopwatch;
-use crate::node::{AgentOptions, Node, Options, packages};
+use crate::node::{AgentOptions, Node, Options, Storage, packages};
 use crate::process::{self, Program};
 use crate::termination::{self, Exit};
 use crate::walk_through;
@@ -70,6 +70,7 @@ impl Demo {
             live_port: self.port_live,
             second_port: self.port_second,
             ready_file: self.ready_file,
+            storage: Storage::MemoryFirst,
         });
         let node = match node {
             Err(error) if !termination::has_begun()? => return Err(error),

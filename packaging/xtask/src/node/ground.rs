@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 
 use super::leftovers::{self, Leftovers};
+use super::options::Storage;
 use super::readiness::Readiness;
 use super::ready::ReadyFile;
 use super::root::{self, Root};
@@ -31,8 +32,8 @@ struct Holdings {
 
 impl Ground {
     /// Makes the root and has signals take it down from now on.
-    pub(crate) fn make(ready_file: Option<PathBuf>) -> Result<Arc<Self>> {
-        let root = Root::make()?;
+    pub(crate) fn make(ready_file: Option<PathBuf>, storage: Storage) -> Result<Arc<Self>> {
+        let root = Root::make(storage)?;
         let ready_file = ReadyFile::new(ready_file);
         let ground = Arc::new(Self { root, ready_file, holdings: Mutex::default() });
         crate::termination::watch(&ground)?;

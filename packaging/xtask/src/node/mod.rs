@@ -20,7 +20,7 @@ mod ports;
 mod readiness;
 mod ready;
 mod redis;
-mod release;
+pub(crate) mod release;
 mod root;
 mod site;
 mod supervise;
@@ -38,7 +38,7 @@ pub use agent::{Agent, MONITORING_URI, PANEL_URI, Paths, Urls};
 pub use layout::Layout;
 pub use leftovers::Leftovers;
 pub use mail_server::MailServer;
-pub use options::{AgentOptions, Options};
+pub use options::{AgentOptions, Options, Storage};
 pub use php::PhpVersion;
 pub use pki::Certificate;
 pub use site::{Database, Hosting, Instance, NewHosting, NewInstance, SiteUser, Sso};
@@ -97,7 +97,7 @@ impl Node {
             eprintln!("removing what an earlier node left: {problem}");
         }
         let ready_file = options.ready_file.as_deref().map(std::path::absolute).transpose()?;
-        let standing = Standing::on(Ground::make(ready_file)?);
+        let standing = Standing::on(Ground::make(ready_file, options.storage)?);
         let ports = Ports::default();
         let prepared = match (&options.agent, &built) {
             (Some(agent), Some(built)) => Some(agent::Prepared::make(&standing, built, agent, &ports)?),

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, StatVfsMountFlags};
 
+use super::options::Storage;
 use crate::random;
 
-/// Memory first (a MariaDB start takes a fifth of the time there), disk where it has no room or forbids execution.
-const PLACES: [&str; 2] = ["/dev/shm", "/tmp"];
+const MEMORY: &str = "/dev/shm";
+const DISK: &str = "/tmp";
+const PLACES: [&str; 2] = [MEMORY, DISK];
 const NEEDED_BYTES: u64 = 1 << 30;
 const PREFIX: &str = "lk-";
 
@@ -26,8 +28,8 @@ pub(crate) struct Root {
 
 impl Root {
     /// Makes one.
-    pub(crate) fn make() -> Result<Self> {
-        let place = place()?;
+    pub(crate) fn make(storage: Storage) -> Result<Self> {
+        let place = place(storage)?;
         let id = random::word(6)?;
         // It gets its name only when the lock is held, so that no sweep takes it for a dead one.
         let unnamed = place.join(format!(".{PREFIX}{id}"));
@@ -89,13 +91,17 @@ fn is_owned_by_root(found: &fs::Metadata) -> bool {
     found.uid() == 0
 }
 
-fn place() -> Result<&'static Path> {
-    for place in PLACES.map(Path::new) {
+fn place(storage: Storage) -> Result<&'static Path> {
+    let places: &[&'static str] = match storage {
+        Storage::MemoryFirst => &PLACES,
+        Storage::Disk => &[DISK],
+    };
+    for place in places.iter().copied().map(Path::new) {
         let Ok(found) = rustix::fs::statvfs(place) else { continue };
         let room = found.f_bavail.saturating_mul(found.f_frsize) >= NEEDED_BYTES;
         if room && !found.f_flag.contains(StatVfsMountFlags::NOEXEC) {
             return Ok(place);
         }
     }
-    bail!("neither {} has 1 GiB of room and allows execution", PLACES.join(" nor "))
+    bail!("neither {} has 1 GiB of room and allows execution", places.join(" nor "))
 }

@@ -1,0 +1,238 @@
+//! The three servers, each with a directory of its own on one file system.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use latchkey_bench::node::{Api, Node};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::clients::{BIG_BYTES, FAR_BYTES, Local};
+use crate::processes::{self, Running};
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Who serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Ours.
+    Latchkey,
+    /// `sshd` with `internal-sftp`.
+    OpenSsh,
+    /// `rclone serve sftp`, which is Go's SSH as SFTPGo and Wings have it.
+    Rclone,
+}
+
+/// One server.
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    pub(crate) address: SocketAddr,
+    pub(crate) login: String,
+    /// The directory on disk, and what clients call it.
+    pub(crate) directory: PathBuf,
+    pub(crate) remote: String,
+    /// Whose processor time is counted, with all their children.
+    pub(crate) pids: Vec<u32>,
+}
+
+/// All of them. Dropping it ends those that are not ours.
+pub(crate) struct Servers {
+    pub(crate) ours: Server,
+    pub(crate) openssh: Server,
+    pub(crate) rclone: Server,
+    _running: [Running; 2],
+    _beside: TempDir,
+}
+
+impl Servers {
+    /// Starts OpenSSH and rclone, and makes an account at ours.
+    pub(crate) async fn start(node: &Node, api: &Api, local: &Local) -> Result<Self> {
+        let docroot = &node.live()?.docroot;
+        let root = node.state.parent().context("the state has no parent")?;
+        let beside = tempfile::Builder::new().prefix("beside-").tempdir_in(root).context("make a directory")?;
+        let (_, login) = account(node, api, "transfers@example.org", local).await?;
+        let ours = Server {
+            kind: Kind::Latchkey,
+            address: node.sftp.address(),
+            login,
+            directory: docroot.join("bench"),
+            remote: "/bench".into(),
+            pids: vec![node.pids.serve, node.pids.broker],
+        };
+        let (openssh, sshd) = openssh(beside.path(), local)?;
+        let (rclone, serving) = rclone(beside.path(), local)?;
+        let owner = std::fs::metadata(docroot).context("look at the site")?;
+        for server in [&ours, &openssh, &rclone] {
+            server.furnish(local, (owner.uid(), owner.gid()))?;
+        }
+        Ok(Self { ours, openssh, rclone, _running: [sshd, serving], _beside: beside })
+    }
+
+    /// All of them, in another order each time.
+    pub(crate) fn shuffled(&self) -> Result<[&Server; 3]> {
+        let mut all = [&self.ours, &self.openssh, &self.rclone];
+        let random = getrandom::u32().context("ask the kernel for a random number")?;
+        all.rotate_left((random % 3) as usize);
+        if random & 4 == 0 {
+            all.swap(1, 2);
+        }
+        Ok(all)
+    }
+}
+
+impl Server {
+    /// What it is called in the table.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Latchkey => "latchkey",
+            Kind::OpenSsh => "OpenSSH",
+            Kind::Rclone => "rclone",
+        }
+    }
+
+    /// Processor time so far, in seconds, when what ended is counted.
+    pub(crate) fn processor_s(&self) -> Result<f64> {
+        let end = Instant::now() + PATIENCE;
+        // sshd's children count when they have ended.
+        while self.kind == Kind::OpenSsh && self.has_children()? && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        processes::processor_s(&self.pids)
+    }
+
+    fn has_children(&self) -> Result<bool> {
+        let counts: Result<Vec<_>> = self.pids.iter().map(|pid| processes::children(*pid)).collect();
+        Ok(counts?.iter().sum::<usize>() > 0)
+    }
+
+    /// Lays out the files that are fetched.
+    fn furnish(&self, local: &Local, owner: (u32, u32)) -> Result<()> {
+        std::fs::create_dir_all(&self.directory).context("make a directory for files")?;
+        for (name, bytes) in [("big", BIG_BYTES), ("far", FAR_BYTES)] {
+            let path = self.directory.join(name);
+            std::fs::copy(local.path(name), &path).with_context(|| format!("copy {name}"))?;
+            ensure!(std::fs::metadata(&path)?.len() == bytes, "{name} was not copied");
+            own(&path, owner)?;
+        }
+        own(&self.directory, owner)
+    }
+}
+
+fn own(path: &Path, (uid, gid): (u32, u32)) -> Result<()> {
+    std::os::unix::fs::chown(path, Some(uid), Some(gid)).with_context(|| format!("give away {}", path.display()))
+}
+
+/// A share with files, accepted, with the key: its path and its login.
+pub(crate) async fn account(node: &Node, api: &Api, person: &str, local: &Local) -> Result<(String, String)> {
+    let id = api.share_with(node, person, json!({"role": "developer"})).await?;
+    let path = format!("/v1/instances/{}/shares/{id}", node.live()?.id);
+    let reply = api.call(person, "PUT", &format!("{path}/keys"), &json!({"keys": [local.public_key()?]})).await?;
+    let login = reply.pointer("/share/file_account/login").and_then(Value::as_str);
+    Ok((path, login.with_context(|| format!("the share has no file account: {reply}"))?.to_owned()))
+}
+
+/// Debian's, unpacked where `LATCHKEY_OPENSSH` says, in a mount namespace of its own: it insists on a user and a directory
+/// that only its package makes.
+fn openssh(beside: &Path, local: &Local) -> Result<(Server, Running)> {
+    let unpacked = PathBuf::from(std::env::var_os("LATCHKEY_OPENSSH").context("LATCHKEY_OPENSSH names no OpenSSH")?);
+    let home = beside.join("sshd");
+    std::fs::create_dir(&home).context("make a directory")?;
+    let path = |name: &str| home.join(name).display().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").context("read the users")?;
+    std::fs::write(home.join("passwd"), passwd + "sshd:x:64999:65534::/run/sshd:/usr/sbin/nologin\n")?;
+    std::fs::write(home.join("keys"), local.public_key()?)?;
+    std::fs::set_permissions(home.join("keys"), std::fs::Permissions::from_mode(0o600))?;
+    local.make_key(&home.join("host_key"))?;
+    let port = free_port()?;
+    let configuration = format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
+         PermitRootLogin prohibit-password\nPasswordAuthentication no\nUseDNS no\nMaxStartups 200\n\
+         Ciphers aes128-gcm@openssh.com,chacha20-poly1305@openssh.com\nSubsystem sftp internal-sftp\n",
+        path("host_key"),
+        path("keys"),
+    );
+    std::fs::write(home.join("sshd_config"), configuration)?;
+    let script = "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && mount --bind \"$1\" /etc/passwd && \
+                  exec \"$2\" -D -e -f \"$3\"";
+    let child = Command::new("/usr/bin/unshare")
+        .args(["--mount", "/bin/sh", "-c", script, "sshd"])
+        .args([path("passwd"), unpacked.join("usr/sbin/sshd").display().to_string(), path("sshd_config")])
+        .env("LD_LIBRARY_PATH", libraries(&unpacked))
+        .stderr(std::fs::File::create(home.join("log"))?)
+        .stdin(Stdio::null())
+        .spawn()
+        .context("start sshd")?;
+    let running = Running(child);
+    let server = Server {
+        kind: Kind::OpenSsh,
+        address: (Ipv4Addr::LOCALHOST, port).into(),
+        login: "root".into(),
+        directory: beside.join("by-sshd"),
+        remote: beside.join("by-sshd").display().to_string(),
+        pids: vec![running.0.id()],
+    };
+    wait_for(&server, &home.join("log"))?;
+    Ok((server, running))
+}
+
+fn rclone(beside: &Path, local: &Local) -> Result<(Server, Running)> {
+    let home = beside.join("rclone");
+    let directory = beside.join("by-rclone");
+    for path in [&home, &directory] {
+        std::fs::create_dir(path).context("make a directory")?;
+    }
+    std::fs::write(home.join("keys"), local.public_key()?)?;
+    local.make_key(&home.join("host_key"))?;
+    let port = free_port()?;
+    let child = Command::new("/usr/bin/rclone")
+        .args(["--config", "/dev/null", "serve", "sftp"])
+        .arg(&directory)
+        .args(["--addr", &format!("127.0.0.1:{port}"), "--user", "bench", "--dir-cache-time", "0s", "--key"])
+        .arg(home.join("host_key"))
+        .arg("--authorized-keys")
+        .arg(home.join("keys"))
+        .env("HOME", &home)
+        .stderr(std::fs::File::create(home.join("log"))?)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("start rclone")?;
+    let running = Running(child);
+    let server = Server {
+        kind: Kind::Rclone,
+        address: (Ipv4Addr::LOCALHOST, port).into(),
+        login: "bench".into(),
+        directory,
+        remote: String::new(),
+        pids: vec![running.0.id()],
+    };
+    wait_for(&server, &home.join("log"))?;
+    Ok((server, running))
+}
+
+fn wait_for(server: &Server, log: &Path) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect(server.address).is_err() {
+        if Instant::now() > end {
+            bail!("{} does not serve: {}", server.name(), std::fs::read_to_string(log).unwrap_or_default());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn libraries(unpacked: &Path) -> String {
+    let machine = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let beneath = |directory: &str| unpacked.join(directory).join(&machine).display().to_string();
+    [beneath("usr/lib"), beneath("lib")].join(":")
+}
+
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("find a free port")?;
+    Ok(listener.local_addr().context("find a free port")?.port())
+}
