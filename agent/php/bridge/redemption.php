@@ -87,8 +87,9 @@ final class Redemption
         add_filter('attach_session_information', function ($information) {
             return ['latchkey' => $this->granted['mark']] + (array) $information;
         }, PHP_INT_MAX);
-        add_filter('auth_cookie_expiration', static function () use ($life_s) {
-            return $life_s;
+        // Counted from the moment at which WordPress asks, which may be seconds later: no cookie outlives its session.
+        add_filter('auth_cookie_expiration', static function () use ($expires_at) {
+            return $expires_at - time();
         }, PHP_INT_MAX);
         $sessions = \WP_Session_Tokens::get_instance($user->ID);
         $token = Accounts\alone_with_sessions($user->ID, ANSWER_TIMEOUT_S, static function () use ($sessions, $expires_at): string {
