@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let servers = runtime.block_on(Servers::start(&node, &api, &local))?;
     // First, while serve has kept no memory of anything else.
     runtime.block_on(held::measure(&node, &api, &servers.ours, &local))?;
-    transfers::measure_fast(&servers, &local)?;
     small_files::measure(&servers, &local)?;
+    transfers::measure_fast(&servers, &local)?;
     transfers::measure_slow(&servers, &local, &runtime)
 }

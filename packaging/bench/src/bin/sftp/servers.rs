@@ -1,5 +1,6 @@
 //! The three servers, each with a directory of its own on one file system.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     /// The directory on disk, and what clients call it.
     pub(crate) directory: PathBuf,
     pub(crate) remote: String,
+    /// What it says, if it is not ours.
+    log: Option<PathBuf>,
     /// Whose processor time is counted, with all their children.
     pub(crate) pids: Vec<u32>,
 }
@@ -62,6 +65,7 @@ impl Servers {
             login,
             directory: docroot.join("bench"),
             remote: "/bench".into(),
+            log: None,
             pids: vec![node.pids.serve, node.pids.broker],
         };
         let (openssh, sshd) = openssh(beside.path(), local)?;
@@ -105,6 +109,13 @@ impl Server {
         processes::processor_s(&self.pids)
     }
 
+    /// The end of its log, for whoever has to find out what went wrong.
+    pub(crate) fn last_words(&self) -> String {
+        let log = self.log.as_ref().and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
+    }
+
     fn has_children(&self) -> Result<bool> {
         let counts: Result<Vec<_>> = self.pids.iter().map(|pid| processes::children(*pid)).collect();
         Ok(counts?.iter().sum::<usize>() > 0)
@@ -143,8 +154,15 @@ fn openssh(beside: &Path, local: &Local) -> Result<(Server, Running)> {
     let home = beside.join("sshd");
     std::fs::create_dir(&home).context("make a directory")?;
     let path = |name: &str| home.join(name).display().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").context("read the users")?;
-    std::fs::write(home.join("passwd"), passwd + "sshd:x:64999:65534::/run/sshd:/usr/sbin/nologin\n")?;
+    // The whole directory: the machine's users come and go meanwhile, and a mount on a file ends when that is replaced.
+    std::fs::create_dir(home.join("etc")).context("make a directory")?;
+    for (name, content) in [
+        ("passwd", "root:x:0:0::/root:/bin/sh\nsshd:x:64999:65534::/run/sshd:/usr/sbin/nologin\n"),
+        ("shadow", "root:*:20000::::::\n"),
+        ("group", "root:x:0:\nnogroup:x:65534:\n"),
+    ] {
+        std::fs::write(home.join("etc").join(name), content).context("write the users")?;
+    }
     std::fs::write(home.join("keys"), local.public_key()?)?;
     std::fs::set_permissions(home.join("keys"), std::fs::Permissions::from_mode(0o600))?;
     local.make_key(&home.join("host_key"))?;
@@ -157,13 +175,13 @@ fn openssh(beside: &Path, local: &Local) -> Result<(Server, Running)> {
         path("keys"),
     );
     std::fs::write(home.join("sshd_config"), configuration)?;
-    let script = "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && mount --bind \"$1\" /etc/passwd && \
+    let script = "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && mount --bind \"$1\" /etc && \
                   exec \"$2\" -D -e -f \"$3\"";
     let child = Command::new("/usr/bin/unshare")
         .args(["--mount", "/bin/sh", "-c", script, "sshd"])
-        .args([path("passwd"), unpacked.join("usr/sbin/sshd").display().to_string(), path("sshd_config")])
+        .args([path("etc"), unpacked.join("usr/sbin/sshd").display().to_string(), path("sshd_config")])
         .env("LD_LIBRARY_PATH", libraries(&unpacked))
-        .stderr(std::fs::File::create(home.join("log"))?)
+        .stderr(File::create(home.join("log"))?)
         .stdin(Stdio::null())
         .spawn()
         .context("start sshd")?;
@@ -174,9 +192,10 @@ fn openssh(beside: &Path, local: &Local) -> Result<(Server, Running)> {
         login: "root".into(),
         directory: beside.join("by-sshd"),
         remote: beside.join("by-sshd").display().to_string(),
+        log: Some(home.join("log")),
         pids: vec![running.0.id()],
     };
-    wait_for(&server, &home.join("log"))?;
+    wait_for(&server)?;
     Ok((server, running))
 }
 
@@ -192,12 +211,12 @@ fn rclone(beside: &Path, local: &Local) -> Result<(Server, Running)> {
     let child = Command::new("/usr/bin/rclone")
         .args(["--config", "/dev/null", "serve", "sftp"])
         .arg(&directory)
-        .args(["--addr", &format!("127.0.0.1:{port}"), "--user", "bench", "--dir-cache-time", "0s", "--key"])
+        .args(["--addr", &format!("127.0.0.1:{port}"), "--user", "bench", "--key"])
         .arg(home.join("host_key"))
         .arg("--authorized-keys")
         .arg(home.join("keys"))
         .env("HOME", &home)
-        .stderr(std::fs::File::create(home.join("log"))?)
+        .stderr(File::create(home.join("log"))?)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
@@ -209,17 +228,18 @@ fn rclone(beside: &Path, local: &Local) -> Result<(Server, Running)> {
         login: "bench".into(),
         directory,
         remote: String::new(),
+        log: Some(home.join("log")),
         pids: vec![running.0.id()],
     };
-    wait_for(&server, &home.join("log"))?;
+    wait_for(&server)?;
     Ok((server, running))
 }
 
-fn wait_for(server: &Server, log: &Path) -> Result<()> {
+fn wait_for(server: &Server) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     while TcpStream::connect(server.address).is_err() {
         if Instant::now() > end {
-            bail!("{} does not serve: {}", server.name(), std::fs::read_to_string(log).unwrap_or_default());
+            bail!("{} does not serve: {}", server.name(), server.last_words());
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,6 +1,6 @@
 //! Thousands of small files, by `sftp -r` and by rclone's client, there and back; all have to arrive.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use latchkey_bench::figures::{median, print};
@@ -38,9 +38,14 @@ pub(crate) fn measure(servers: &Servers, local: &Local) -> Result<()> {
         std::fs::write(files.join(format!("{number:05}.php")), [b'x'; FILE_BYTES]).context("write a small file")?;
     }
     let mut all = Vec::new();
-    for _ in 0..ROUNDS {
+    for number in 0..ROUNDS {
+        // Names of which rclone's server remembers nothing.
+        let names = [format!("small{number}"), format!("small{number}-more")];
         for server in servers.shuffled()? {
-            all.extend(round(server, local, &files).with_context(|| format!("against {}", server.name()))?);
+            all.extend(
+                round(server, local, &files, &names)
+                    .with_context(|| format!("against {}: {}", server.name(), server.last_words()))?,
+            );
         }
     }
     for (way, name) in [
@@ -65,43 +70,38 @@ pub(crate) fn measure(servers: &Servers, local: &Local) -> Result<()> {
     Ok(())
 }
 
-fn round(server: &Server, local: &Local, files: &Path) -> Result<Vec<Took>> {
-    let there = server.directory.join("small");
-    let (back, remote) = (local.path("back"), format!("{}/small", server.remote));
+fn round(server: &Server, local: &Local, files: &Path, names: &[String; 2]) -> Result<Vec<Took>> {
+    let back = local.path("back");
     let mut all = Vec::new();
     for way in [Way::SftpPut, Way::SftpGet, Way::RclonePut, Way::RcloneGet] {
+        let [by_sftp, by_rclone] = names;
+        let name = if matches!(way, Way::SftpPut | Way::SftpGet) { by_sftp } else { by_rclone };
+        let (there, remote) = (server.directory.join(name), format!("{}/{name}", server.remote));
         let before = server.processor_s()?;
-        let (clock_s, arrived) = match way {
-            Way::SftpPut => (put_all(server, local, files)?, &there),
-            Way::SftpGet => {
-                let command = format!("get -r {remote} {}\n", back.display());
-                (local.timed_sftp(server, CIPHER, &command)?, &back)
+        let clock_s = match way {
+            Way::SftpPut => {
+                let command = format!("mkdir {remote}\nput -r {}/. {remote}\n", files.display());
+                local.timed_sftp(server, CIPHER, &command)?
             }
-            Way::RclonePut => {
-                std::fs::remove_dir_all(&there).context("remove what was put")?;
-                (local.timed_rclone(server, &files.display().to_string(), &format!("REMOTE:{remote}"))?, &there)
-            }
-            Way::RcloneGet => {
-                std::fs::remove_dir_all(&back).context("remove what was fetched")?;
-                (local.timed_rclone(server, &format!("REMOTE:{remote}"), &back.display().to_string())?, &back)
-            }
+            Way::SftpGet => local.timed_sftp(server, CIPHER, &format!("get -r {remote} {}\n", back.display()))?,
+            Way::RclonePut => local.timed_rclone(server, &files.display().to_string(), &format!("REMOTE:{remote}"))?,
+            Way::RcloneGet => local.timed_rclone(server, &format!("REMOTE:{remote}"), &back.display().to_string())?,
         };
         let processor_s = server.processor_s()? - before;
-        ensure_whole(arrived)?;
+        if matches!(way, Way::SftpPut | Way::RclonePut) {
+            ensure_whole(&there)?;
+        } else {
+            ensure_whole(&back)?;
+            for directory in [&there, &back] {
+                std::fs::remove_dir_all(directory).context("remove what was carried")?;
+            }
+        }
         all.push(Took { way, server: server.name(), clock_s, processor_s });
-    }
-    for directory in [there, back] {
-        std::fs::remove_dir_all(directory).context("remove what was carried")?;
     }
     Ok(all)
 }
 
-fn put_all(server: &Server, local: &Local, files: &Path) -> Result<f64> {
-    let remote = if server.remote.is_empty() { "/" } else { &server.remote };
-    local.timed_sftp(server, CIPHER, &format!("cd {remote}\nput -r {}\n", files.display()))
-}
-
-fn ensure_whole(directory: &PathBuf) -> Result<()> {
+fn ensure_whole(directory: &Path) -> Result<()> {
     let mut count = 0;
     for entry in std::fs::read_dir(directory).context("list what arrived")? {
         ensure!(entry?.metadata()?.len() == FILE_BYTES as u64, "a file is not whole");

@@ -52,7 +52,8 @@ fn rounds(servers: &Servers, mut transfer: impl FnMut(&Server) -> Result<f64>) -
     for _ in 0..ROUNDS {
         for server in servers.shuffled()? {
             let before = server.processor_s()?;
-            let took = transfer(server).with_context(|| format!("against {}", server.name()))?;
+            let took =
+                transfer(server).with_context(|| format!("against {}: {}", server.name(), server.last_words()))?;
             rounds.0.entry(server.name()).or_default().push((took, server.processor_s()? - before));
         }
     }
@@ -86,9 +87,10 @@ fn get(server: &Server, local: &Local, cipher: &str, name: &str) -> Result<f64> 
 }
 
 fn put(server: &Server, local: &Local, cipher: &str) -> Result<f64> {
-    let command = format!("put {} {}/sent\n", local.path("big").display(), server.remote);
+    let name = new_name()?;
+    let command = format!("put {} {}/{name}\n", local.path("big").display(), server.remote);
     let took = local.timed_sftp(server, cipher, &command)?;
-    remove_sent(server, BIG_BYTES)?;
+    remove_sent(server, &name, BIG_BYTES)?;
     Ok(took)
 }
 
@@ -106,9 +108,10 @@ fn far_get(server: &Server, local: &Local, runtime: &Runtime) -> Result<f64> {
 }
 
 fn far_put(server: &Server, local: &Local, runtime: &Runtime) -> Result<f64> {
-    let command = format!("put {} {}/sent\n", local.path("far").display(), server.remote);
+    let name = new_name()?;
+    let command = format!("put {} {}/{name}\n", local.path("far").display(), server.remote);
     let took = far(server, local, runtime, &command)?;
-    remove_sent(server, FAR_BYTES)?;
+    remove_sent(server, &name, FAR_BYTES)?;
     Ok(took)
 }
 
@@ -127,9 +130,14 @@ fn cold_get(server: &Server, local: &Local) -> Result<f64> {
     get(server, local, GCM, "big")
 }
 
+/// A name of which rclone's server remembers nothing.
+fn new_name() -> Result<String> {
+    Ok(format!("sent-{:016x}", getrandom::u64().context("ask the kernel for a random number")?))
+}
+
 /// Removes what was sent, before the kernel writes it to the disk, if all of it came.
-fn remove_sent(server: &Server, bytes: u64) -> Result<()> {
-    let sent = server.directory.join("sent");
+fn remove_sent(server: &Server, name: &str, bytes: u64) -> Result<()> {
+    let sent = server.directory.join(name);
     ensure!(std::fs::metadata(&sent).context("look at what was sent")?.len() == bytes, "not all of it came");
     std::fs::remove_file(&sent).context("remove what was sent")
 }
