@@ -3,7 +3,7 @@
 use std::{
     process::Command,
     sync::{Mutex, PoisonError, atomic::AtomicU32, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// `useradd` locks `/etc/passwd` and gives up at once when it is locked.
@@ -58,6 +58,11 @@ impl SystemUser {
 
 impl Drop for SystemUser {
     fn drop(&mut self) {
+        // One that was being started when its parent ended sees that at once, but not in no time.
+        let ended = Instant::now() + Duration::from_secs(2);
+        while !self.processes().is_empty() && Instant::now() < ended {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let left = self.processes();
         for pid in &left {
             let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
