@@ -35,7 +35,7 @@ test('keys and a password are set on the page that My Instances leads to', async
   assert.equal(await page.getByLabel('Your public keys').inputValue(), 'not a key', 'what was typed is still there');
   await page.getByLabel('Your public keys').fill(KEY);
   await page.getByRole('button', { name: 'Save the keys' }).click();
-  await page.getByText('SHA256:').waitFor();
+  await page.locator('main').getByText(/SHA256:\S+ jo@laptop/).waitFor();
   assert.equal((await accountOf(email, share)).keys.length, 1);
 
   await page.getByRole('button', { name: 'Make a new password' }).click();
