@@ -11,7 +11,6 @@ use crate::api::Api;
 use crate::file_accounts::{Account, Transfer, With, quoted};
 use crate::opened::{OpenFile, files_beneath};
 use crate::sftp_wire::{Fault, Wire, flags};
-use crate::trees::noise;
 use crate::waiting::eventually;
 
 /// What is carried is as large, and so slow that it does not arrive.
@@ -25,11 +24,15 @@ const UNDER_WAY: u64 = 1 << 20;
 /// How many sessions by SFTP [`Sessions::begin`] begins.
 pub const BY_SFTP: usize = 3;
 
-/// What was there before.
 /// The folders beneath the docroot in which all this happens, and a bystander's upload does.
 const WORK: &str = "work";
 const ASIDE: &str = "aside";
 
+/// The halves of a bystander's upload.
+const BEFORE_THE_END: &[u8] = b"sent before somebody else's end, ";
+const AFTER_THE_END: &[u8] = b"and sent after it\n";
+
+/// What was there before.
 const FORMER: &str = "what was there before\n";
 const WRITTEN: &str = "written before the end";
 
@@ -152,10 +155,10 @@ impl Sessions {
     }
 }
 
-/// Somebody else's upload, begun before an end and whole after it.
+/// Somebody else's upload, half of it sent before an end and the rest after it.
 pub struct Bystander {
-    transfer: Transfer,
-    content: Vec<u8>,
+    wire: Wire,
+    upload: Vec<u8>,
     path: PathBuf,
 }
 
@@ -165,19 +168,18 @@ impl Bystander {
     #[track_caller]
     pub fn begin(account: &Account<'_>, docroot: &Path) -> Self {
         let folder = make_folder(docroot, ASIDE);
-        let content = noise(24 << 20);
-        fs::write(account.local("noise"), &content).unwrap();
-        let put = format!("put {} aside/whole.bin\n", quoted(&account.local("noise")));
-        let transfer = Transfer::begin(account.sftp_with(With::Key, &["-l", "24000"], &put));
-        Self { transfer, content, path: folder.join("whole.bin") }
+        let mut wire = Wire::open(account);
+        let upload = wire.file("aside/whole.txt", flags::UPLOAD).unwrap();
+        wire.write(&upload, 0, BEFORE_THE_END).unwrap();
+        Self { wire, upload, path: folder.join("whole.txt") }
     }
 
-    /// It was under way at the end of the other, and goes on to its own.
+    /// It goes on where it was at the end of the other, to its own.
     #[track_caller]
-    pub fn goes_on(self) {
-        assert!(!self.transfer.is_over(), "it was over before the other's end");
-        self.transfer.end().unwrap();
-        assert!(fs::read(&self.path).unwrap() == self.content, "{} is not what was sent", self.path.display());
+    pub fn goes_on(mut self) {
+        self.wire.write(&self.upload, BEFORE_THE_END.len() as u64, AFTER_THE_END).unwrap();
+        self.wire.close(&self.upload).unwrap();
+        assert_eq!(fs::read(&self.path).unwrap(), [BEFORE_THE_END, AFTER_THE_END].concat());
     }
 }
 
