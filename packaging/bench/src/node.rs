@@ -21,23 +21,25 @@ pub struct Node {
     /// The instances, the live one first.
     pub instances: Vec<Instance>,
     /// SFTP.
-    pub sftp: Sftp,
+    pub sftp: FileServer,
+    /// FTP over TLS.
+    pub ftp: FileServer,
     /// Process ids.
     pub pids: Pids,
     /// The state directory of serve.
     pub state: PathBuf,
 }
 
-/// Where SFTP clients connect.
+/// Where clients of files connect.
 #[derive(Deserialize)]
-pub struct Sftp {
+pub struct FileServer {
     /// Its address.
     pub host: IpAddr,
     /// Its port.
     pub port: u16,
 }
 
-impl Sftp {
+impl FileServer {
     /// Both.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -94,6 +96,10 @@ pub struct Pids {
     pub serve: u32,
     /// `latchkey-broker`.
     pub broker: u32,
+    /// `latchkey-ftpauth`.
+    pub ftpauth: u32,
+    /// The FTP server.
+    pub pure_ftpd: u32,
 }
 
 impl Node {

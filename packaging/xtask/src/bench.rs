@@ -17,7 +17,7 @@ use crate::random;
 /// The programs, in the order of the table.
 const PROGRAMS: [&str; 6] = ["decide", "read", "login", "scale", "hostile", SFTP];
 
-/// The one that needs files on a disk, and OpenSSH's server beside it.
+/// The one that needs files on a disk, and OpenSSH's and another FTP server beside it.
 const SFTP: &str = "sftp";
 
 /// What design asks of a figure, by how its name begins.
@@ -112,7 +112,8 @@ fn measure(built: &Path, names: &[&str], storage: Storage) -> Result<Vec<Figure>
         if *name == SFTP {
             packages::install_missing(&["rclone"], &[])?;
             let openssh = release::unpacked("openssh-server", "bookworm", &["openssh-server"])?;
-            program = program.env("LATCHKEY_OPENSSH", openssh);
+            let vsftpd = release::unpacked("vsftpd", "bookworm", &["vsftpd"])?;
+            program = program.env("LATCHKEY_OPENSSH", openssh).env("LATCHKEY_VSFTPD", vsftpd);
         }
         let status = program.lines(|line| {
             println!("  {line}");

@@ -119,6 +119,10 @@ pub(crate) struct Pids {
     pub(crate) serve: u32,
     /// `latchkey-broker`.
     pub(crate) broker: u32,
+    /// `latchkey-ftpauth`.
+    pub(crate) ftpauth: u32,
+    /// The FTP server.
+    pub(crate) pure_ftpd: u32,
 }
 
 /// The ready file. It is written once [`ReadyFile::publish`] was called, and again whenever a daemon comes back.
@@ -149,6 +153,8 @@ impl ReadyFile {
         match daemon {
             "serve" => pids.serve = pid,
             "broker" => pids.broker = pid,
+            "ftpauth" => pids.ftpauth = pid,
+            "pure-ftpd" => pids.pure_ftpd = pid,
             _ => {}
         }
         self.write(&content)

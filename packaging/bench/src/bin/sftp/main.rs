@@ -1,5 +1,6 @@
 //! SFTP through serve and the confined worker, with OpenSSH's `internal-sftp` and `rclone serve sftp` beside it: the same
-//! client, the same cipher, files on the same file system, the order of the servers shuffled in each round.
+//! client, the same cipher, files on the same file system, the order of the servers shuffled in each round. Then FTP over TLS
+//! with vsftpd beside it.
 
 #![allow(
     clippy::print_stdout,
@@ -8,9 +9,11 @@
 )]
 
 mod clients;
+mod ftps;
 mod held;
 mod processes;
 mod relay;
+mod rounds;
 mod servers;
 mod session;
 mod small_files;
@@ -34,5 +37,7 @@ fn main() -> Result<()> {
     runtime.block_on(held::measure(&node, &api, &servers.ours, &local))?;
     small_files::measure(&servers, &local)?;
     transfers::measure_fast(&servers, &local)?;
-    transfers::measure_slow(&servers, &local, &runtime)
+    transfers::measure_slow(&servers, &local, &runtime)?;
+    drop(servers);
+    runtime.block_on(ftps::measure(&node, &api, &local))
 }

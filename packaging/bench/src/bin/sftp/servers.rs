@@ -1,4 +1,4 @@
-//! The three servers, each with a directory of its own on one file system.
+//! The servers of SFTP, each with a directory of its own on one file system; and what any server is here.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     OpenSsh,
     /// `rclone serve sftp`, which is Go's SSH as SFTPGo and Wings have it.
     Rclone,
+    /// FTP over TLS.
+    Vsftpd,
 }
 
 /// One server.
@@ -38,7 +40,7 @@ pub(crate) struct Server {
     pub(crate) directory: PathBuf,
     pub(crate) remote: String,
     /// What it says, if it is not ours.
-    log: Option<PathBuf>,
+    pub(crate) log: Option<PathBuf>,
     /// Whose processor time is counted, with all their children.
     pub(crate) pids: Vec<u32>,
 }
@@ -56,8 +58,7 @@ impl Servers {
     /// Starts OpenSSH and rclone, and makes an account at ours.
     pub(crate) async fn start(node: &Node, api: &Api, local: &Local) -> Result<Self> {
         let docroot = &node.live()?.docroot;
-        let root = node.state.parent().context("the state has no parent")?;
-        let beside = tempfile::Builder::new().prefix("beside-").tempdir_in(root).context("make a directory")?;
+        let beside = beside(node)?;
         let (_, login) = account(node, api, "transfers@example.org", local).await?;
         let ours = Server {
             kind: Kind::Latchkey,
@@ -70,9 +71,9 @@ impl Servers {
         };
         let (openssh, sshd) = openssh(beside.path(), local)?;
         let (rclone, serving) = rclone(beside.path(), local)?;
-        let owner = std::fs::metadata(docroot).context("look at the site")?;
+        let owner = owner_of(node)?;
         for server in [&ours, &openssh, &rclone] {
-            server.furnish(local, (owner.uid(), owner.gid()))?;
+            server.furnish(local, owner)?;
         }
         Ok(Self { ours, openssh, rclone, _running: [sshd, serving], _beside: beside })
     }
@@ -96,14 +97,15 @@ impl Server {
             Kind::Latchkey => "latchkey",
             Kind::OpenSsh => "OpenSSH",
             Kind::Rclone => "rclone",
+            Kind::Vsftpd => "vsftpd",
         }
     }
 
     /// Processor time so far, in seconds, when what ended is counted.
     pub(crate) fn processor_s(&self) -> Result<f64> {
         let end = Instant::now() + PATIENCE;
-        // sshd's children count when they have ended.
-        while self.kind == Kind::OpenSsh && self.has_children()? && Instant::now() < end {
+        // Children count when they have ended.
+        while self.kind != Kind::Latchkey && self.has_children()? && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(2));
         }
         processes::processor_s(&self.pids)
@@ -122,7 +124,7 @@ impl Server {
     }
 
     /// Lays out the files that are fetched.
-    fn furnish(&self, local: &Local, owner: (u32, u32)) -> Result<()> {
+    pub(crate) fn furnish(&self, local: &Local, owner: (u32, u32)) -> Result<()> {
         std::fs::create_dir_all(&self.directory).context("make a directory for files")?;
         for (name, bytes) in [("big", BIG_BYTES), ("far", FAR_BYTES)] {
             let path = self.directory.join(name);
@@ -134,7 +136,21 @@ impl Server {
     }
 }
 
-fn own(path: &Path, (uid, gid): (u32, u32)) -> Result<()> {
+/// A directory on the node's own file system; it is removed on drop.
+pub(crate) fn beside(node: &Node) -> Result<TempDir> {
+    let root = node.state.parent().context("the state has no parent")?;
+    let mut new = tempfile::Builder::new();
+    new.prefix("beside-").permissions(std::fs::Permissions::from_mode(0o755));
+    new.tempdir_in(root).context("make a directory")
+}
+
+/// The user and group of the site.
+pub(crate) fn owner_of(node: &Node) -> Result<(u32, u32)> {
+    let owner = std::fs::metadata(&node.live()?.docroot).context("look at the site")?;
+    Ok((owner.uid(), owner.gid()))
+}
+
+pub(crate) fn own(path: &Path, (uid, gid): (u32, u32)) -> Result<()> {
     std::os::unix::fs::chown(path, Some(uid), Some(gid)).with_context(|| format!("give away {}", path.display()))
 }
 
@@ -235,7 +251,7 @@ fn rclone(beside: &Path, local: &Local) -> Result<(Server, Running)> {
     Ok((server, running))
 }
 
-fn wait_for(server: &Server) -> Result<()> {
+pub(crate) fn wait_for(server: &Server) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     while TcpStream::connect(server.address).is_err() {
         if Instant::now() > end {
@@ -246,7 +262,7 @@ fn wait_for(server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn libraries(unpacked: &Path) -> String {
+pub(crate) fn libraries(unpacked: &Path) -> String {
     let machine = format!("{}-linux-gnu", std::env::consts::ARCH);
     let beneath = |directory: &str| unpacked.join(directory).join(&machine).display().to_string();
     [beneath("usr/lib"), beneath("lib")].join(":")
