@@ -7,7 +7,7 @@ use latchkey_tests::shares::{Share, person, pinned_editor, share};
 use latchkey_tests::waiting::{eventually, until_the_next_second};
 use latchkey_tests::wp_admin;
 use serde_json::{Value, json};
-use xtask::clock::Stopwatch;
+use xtask::clock::{Deadline, Stopwatch};
 use xtask::node::{Hosting, Instance, Node};
 use xtask::process::Program;
 
@@ -17,7 +17,8 @@ crate::trials! {
     beside_others:
         what_a_guest_with_code_left_on_the_hosting_is_named_and_what_was_there_before_is_not;
     alone:
-        what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_share_later;
+        what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_share_later,
+        what_a_request_that_outlived_the_end_wrote_is_named_although_serve_was_killed_in_between;
 }
 
 /// A key and its fingerprint as `ssh-keygen -l` prints it.
@@ -130,4 +131,20 @@ fn what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_sh
     });
     named(&share.shown()["residue"], "php_file", "late.php");
     std::fs::remove_file(site.docroot.join("wp-content/uploads/late.php")).unwrap();
+}
+
+fn what_a_request_that_outlived_the_end_wrote_is_named_although_serve_was_killed_in_between(node: &Node) {
+    let site = node.instance("second").unwrap();
+    until_the_next_second();
+    let share = share(node, "second", &person("guest"), &pinned_editor());
+    let _browser = wp_admin::log_in(node, &share.email, &site, None);
+    share.revoke();
+    let names = |words: &str| share.shown()["residue"].to_string().contains(words);
+    eventually("the first look", || !names("being_looked_at"));
+    node.php_as_site(&site, &append("ABSPATH . 'wp-content/uploads/outlived.php'", "<?php")).unwrap();
+    node.serve().unwrap().crash().unwrap();
+    assert!(!names("outlived.php"));
+    // The second look is due 35 seconds after the first, and may be noticed 10 seconds later.
+    assert!(Deadline::after(Duration::from_secs(75)).wait_until(|| names("outlived.php")), "{}", share.shown());
+    std::fs::remove_file(site.docroot.join("wp-content/uploads/outlived.php")).unwrap();
 }

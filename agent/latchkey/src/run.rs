@@ -63,7 +63,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
     tokio::spawn(background::look_again(serve.clone()));
     tokio::spawn(events::write_down(serve.clone()));
-    tokio::spawn(scan::retry(serve.clone()));
+    tokio::spawn(scan::look_when_due(serve.clone()));
     tokio::spawn(background::catch_up(serve.clone()));
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));

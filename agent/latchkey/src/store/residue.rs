@@ -137,25 +137,44 @@ pub(crate) fn ask_for_scan(connection: &Connection, share: ShareId) -> Result<bo
         .map_err(StoreError::at("note that a share is to be looked at"))
 }
 
-/// The shares of which it was not looked for yet.
-pub(crate) fn to_be_scanned(connection: &Connection) -> Result<Vec<ShareId>, StoreError> {
+/// The shares of which it is to be looked for now: for the first time, or once more because that is due by now. No look is
+/// put off beyond `latest`, so one that seems to be was put off before the clock was set back, and is due as well.
+pub(crate) fn to_be_scanned(
+    connection: &Connection,
+    now: Timestamp,
+    latest: Timestamp,
+) -> Result<Vec<ShareId>, StoreError> {
     let failed = StoreError::at;
     let mut statement = connection
-        .prepare("SELECT share FROM first_uses WHERE to_be_scanned = 1")
+        .prepare(
+            "SELECT share FROM first_uses
+             WHERE to_be_scanned = 1 OR scan_again_at_ms <= ?1 OR scan_again_at_ms > ?2",
+        )
         .map_err(failed("read what is to be looked at"))?;
-    let found = statement.query_map([], |row| row.get(0)).map_err(failed("read what is to be looked at"))?;
+    let found =
+        statement.query_map([ms(now), ms(latest)], |row| row.get(0)).map_err(failed("read what is to be looked at"))?;
     let found: Vec<String> = found.collect::<Result<_, _>>().map_err(failed("read what is to be looked at"))?;
     found.iter().map(|share| parsed("share id", share)).collect()
 }
 
-/// Keeps what a look at the hosting found, in place of what the one before found.
-pub(crate) fn save_scan(connection: &Connection, share: ShareId, found: &[Residue]) -> Result<(), StoreError> {
+/// Keeps what a look at the hosting found, in place of what the one before found. After the first look since the share
+/// ended another is due at `again_at`; after that one none is.
+pub(crate) fn save_scan(
+    connection: &Connection,
+    share: ShareId,
+    found: &[Residue],
+    again_at: Timestamp,
+) -> Result<(), StoreError> {
     connection
         .execute("DELETE FROM residue WHERE share = ?1 AND of_scan = 1", [share.to_string()])
         .map_err(StoreError::at("forget what a look found before"))?;
     found.iter().try_for_each(|one| insert(connection, share, one, 1))?;
     connection
-        .execute("UPDATE first_uses SET to_be_scanned = 0 WHERE share = ?1", [share.to_string()])
+        .execute(
+            "UPDATE first_uses SET scan_again_at_ms = CASE to_be_scanned WHEN 1 THEN ?2 END, to_be_scanned = 0
+             WHERE share = ?1",
+            params![share.to_string(), ms(again_at)],
+        )
         .map(drop)
         .map_err(StoreError::at("note that a share was looked at"))
 }
@@ -221,5 +240,71 @@ impl Residue {
         let what = "the files, SSH keys and crontab of the hosting are still being looked at";
         let undo = "look at the share again in a minute: what is found will stand there";
         Self { kind: ResidueKind::BeingLookedAt, what: what.into(), undo: Some(undo.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::Store;
+
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(NOW + second).unwrap()
+    }
+
+    /// Whether the share is to be looked at after so many seconds, where looks are put off by 35 at most.
+    fn is_due(store: &Store, second: i64) -> bool {
+        !to_be_scanned(&store.reader(), at(second), at(second + 35)).unwrap().is_empty()
+    }
+
+    fn used(store: &Store) -> ShareId {
+        let share = ShareId::from_number(7);
+        let site = Site { hosting: "h".into(), docroot: String::new(), url: "https://a.example".into() };
+        let first = FirstUse { share, instance: "live".parse().unwrap(), site, at: at(0), before: Before::default() };
+        save_first_use(&store.writer(), &first).unwrap();
+        share
+    }
+
+    #[test]
+    fn a_hosting_is_looked_at_twice_also_after_a_restart_and_with_a_clock_that_was_set_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let share = used(&store);
+        assert!(!is_due(&store, 0));
+        assert!(ask_for_scan(&store.writer(), share).unwrap());
+        assert!(is_due(&store, 0));
+        save_scan(&store.writer(), share, &[], at(35)).unwrap();
+        assert!(of(&store.reader(), share).unwrap().is_empty(), "it is said to be looked at still");
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        assert!(!is_due(&store, 0) && !is_due(&store, 34));
+        assert!(is_due(&store, 35));
+        assert!(is_due(&store, -3600));
+        save_scan(&store.writer(), share, &[], at(70)).unwrap();
+        assert!(!is_due(&store, 35) && !is_due(&store, 3600) && !is_due(&store, -3600));
+    }
+
+    #[test]
+    fn an_end_while_the_second_look_is_under_way_has_two_looks_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let share = used(&store);
+        ask_for_scan(&store.writer(), share).unwrap();
+        save_scan(&store.writer(), share, &[], at(35)).unwrap();
+        ask_for_scan(&store.writer(), share).unwrap();
+        assert_eq!(of(&store.reader(), share).unwrap(), [Residue::being_looked_at()]);
+        save_scan(&store.writer(), share, &[], at(80)).unwrap();
+        assert!(!is_due(&store, 50) && is_due(&store, 80));
+    }
+
+    #[test]
+    fn a_share_that_was_never_used_is_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert!(!ask_for_scan(&store.writer(), ShareId::from_number(7)).unwrap());
+        assert!(!is_due(&store, 0));
     }
 }

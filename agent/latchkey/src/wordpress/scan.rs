@@ -17,6 +17,7 @@ use super::bridge::BridgeError;
 use super::first_use::crontab;
 use super::left_behind::{self, Left};
 use crate::broker::BrokerError;
+use crate::clock::later;
 use crate::problem::chain;
 use crate::request;
 use crate::serve::Serve;
@@ -33,7 +34,8 @@ const DEADLINE: Duration = Duration::from_secs(25);
 const MOST_AT_ONCE: usize = 2;
 /// When the usual time for a request of PHP is over: one that was under way at the end may have written something.
 const LOOKED_AT_AGAIN_AFTER: Duration = Duration::from_secs(35);
-const RETRIED_AFTER: Duration = Duration::from_secs(30);
+/// How long until looks are made that have become due, or that could not be made.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The scans that are under way.
 pub(crate) struct Scans {
@@ -97,7 +99,7 @@ pub(crate) async fn at_shares(serve: &Arc<Serve>, shares: BTreeSet<ShareId>, unt
     let mut scans = tokio::task::JoinSet::new();
     for share in used {
         let serve = serve.clone();
-        scans.spawn(request::carried(async move { at_share(&serve, share).await }));
+        scans.spawn(request::carried(async move { scan(&serve, share).await }));
     }
     let mut found = Vec::new();
     let mut all_done = true;
@@ -115,32 +117,25 @@ pub(crate) async fn at_shares(serve: &Arc<Serve>, shares: BTreeSet<ShareId>, unt
     found
 }
 
-/// Scans for what was not scanned for yet, now and whenever there is some: a scan may fail, and the agent may have stopped.
-pub(crate) async fn retry(serve: Arc<Serve>) {
+/// Makes the looks that are due, for ever: the second ones, and those that failed or that a stop of the agent cut off.
+pub(crate) async fn look_when_due(serve: Arc<Serve>) {
     loop {
-        match serve.read(residue::to_be_scanned).await {
+        let now = serve.state.clock.now();
+        // Twice, because one may be put off between this moment and when it is read.
+        let latest = later(now, 2 * LOOKED_AT_AGAIN_AFTER);
+        match serve.read(move |connection| residue::to_be_scanned(connection, now, latest)).await {
             Ok(shares) => {
                 for share in shares {
-                    at_share(&serve, share).await;
+                    scan(&serve, share).await;
                 }
             }
             Err(error) => tracing::error!(error = %chain(&error), "what is to be looked at cannot be read"),
         }
-        tokio::time::sleep(RETRIED_AFTER).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Scans one share's hosting now, and once more when requests that were under way are over. `None`: not done.
-async fn at_share(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
-    let found = scan(serve, share).await?;
-    let serve = serve.clone();
-    request::spawn(async move {
-        tokio::time::sleep(LOOKED_AT_AGAIN_AFTER).await;
-        scan(&serve, share).await;
-    });
-    Some(found)
-}
-
+/// Scans one share's hosting. `None`: not done.
 async fn scan(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
     let _underway = Underway::begin(&serve.scans, share)?;
     let _room = serve.scans.room.acquire().await.ok()?;
@@ -167,7 +162,8 @@ async fn scan_and_save(serve: &Arc<Serve>, share: ShareId) -> Result<Vec<Residue
         None => vec![left_behind::hosting_is_gone(&site.hosting)],
     };
     let kept = found.clone();
-    serve.write(move |connection| residue::save_scan(connection, share, &kept)).await?;
+    let again_at = later(serve.state.clock.now(), LOOKED_AT_AGAIN_AFTER);
+    serve.write(move |connection| residue::save_scan(connection, share, &kept, again_at)).await?;
     Ok(found)
 }
 
