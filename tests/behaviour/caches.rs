@@ -1,7 +1,7 @@
 //! Sites with an object cache: what WordPress knows of sessions outlives a request there, and an end must reach it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use latchkey_tests::exchange::Request;
 use latchkey_tests::shares::{person, pinned_editor, share};
@@ -31,6 +31,18 @@ fn cache(site: &Instance, store: &str, place: &Path) {
     let text = fs::read_to_string(workspace().join("tests/drop-ins/object-cache.php")).unwrap();
     let text = text.replace("LATCHKEY_STORE", store).replace("LATCHKEY_PLACE", place.to_str().unwrap());
     fs::write(site.docroot.join("wp-content/object-cache.php"), text).unwrap();
+}
+
+/// Gives a site a cache in the memory of its pool, and returns the file that shuts the way to that pool while it is there.
+#[track_caller]
+pub(crate) fn cache_behind_a_shutter(site: &Instance) -> PathBuf {
+    cache(site, "Latchkey_Apcu", Path::new(""));
+    let file = site.docroot.join("wp-config.php");
+    let config = fs::read_to_string(&file).unwrap();
+    if !config.starts_with(SHUTS) {
+        fs::write(&file, config.replacen("<?php\n", SHUTS, 1)).unwrap();
+    }
+    site.docroot.join("shut")
 }
 
 /// Whoever is in is out with the share.
@@ -64,14 +76,10 @@ fn an_object_cache_in_redis_keeps_no_ended_session(node: &Node) {
 
 fn a_session_that_the_memory_of_the_pool_keeps_is_never_counted_as_ended(node: &Node) {
     let site = node.instance("in-apcu-shut").unwrap();
-    cache(&site, "Latchkey_Apcu", Path::new(""));
-    let file = site.docroot.join("wp-config.php");
-    let config = fs::read_to_string(&file).unwrap();
-    fs::write(&file, config.replacen("<?php", SHUTS, 1)).unwrap();
+    let shut = cache_behind_a_shutter(&site);
     let guest = share(node, &site.id, &person("guest"), &pinned_editor());
     let mut browser = wp_admin::log_in(node, &guest.email, &site, None);
     wp_admin::is_in_as(&mut browser, "editor");
-    let shut = site.docroot.join("shut");
     fs::write(&shut, "").unwrap();
     let ended = guest.revoke();
     assert_eq!(

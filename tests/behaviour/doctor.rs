@@ -1,23 +1,22 @@
 //! `latchkey doctor`: well on a node that is well, and truthful when a part is down.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
 use latchkey_tests::command_line::{Printed, latchkey};
 use latchkey_tests::waiting::eventually;
 use serde_json::Value;
-use xtask::node::{Daemon, Node};
+use xtask::node::Node;
+
+use crate::caches::cache_behind_a_shutter;
+use crate::recovery::RunsAgain;
 
 crate::trials! { alone:
     a_node_that_is_well_has_no_failure,
     it_looks_at_the_rest_when_serve_or_the_broker_is_down,
+    sftp_and_ftp_are_looked_at_where_they_are_served,
+    a_site_whose_pool_cannot_be_asked_to_forget_is_named,
     metrics_are_lines_that_prometheus_reads,
-}
-
-/// Has a daemon run again at the end, also of a trial that fails.
-struct RunsAgain<'n>(&'n Daemon);
-
-impl Drop for RunsAgain<'_> {
-    fn drop(&mut self) {
-        drop(self.0.start());
-    }
 }
 
 fn rows(printed: &Printed) -> Vec<Value> {
@@ -51,6 +50,10 @@ fn a_node_that_is_well_has_no_failure(node: &Node) {
         "audit",
         "php",
         "redeemer",
+        "sso_scripts",
+        "object_caches",
+        "sftp",
+        "ftp",
     ] {
         is(&printed, check, "well");
     }
@@ -74,11 +77,46 @@ fn it_looks_at_the_rest_when_serve_or_the_broker_is_down(node: &Node) {
         assert_eq!(printed.code, 2, "{}", printed.text);
         is(&printed, check, "failure");
         is(&printed, "versions", "warning");
+        is(&printed, "sftp", if check == "serve" { "failure" } else { "well" });
         is(&printed, "php_starts", if check == "broker" { "warning" } else { "well" });
         others.iter().for_each(|other| is(&printed, other, "well"));
         drop(again);
         eventually("the part that was down", || latchkey(node, &["doctor", check]).code == 0);
     }
+}
+
+fn sftp_and_ftp_are_looked_at_where_they_are_served(node: &Node) {
+    let doctor = || latchkey(node, &["doctor", "sftp", "ftp", "--json"]);
+    let key = &node.agent().unwrap().paths().sftp_host_key;
+    for (mode, sftp) in [(0o640, "failure"), (0o600, "well")] {
+        fs::set_permissions(key, Permissions::from_mode(mode)).unwrap();
+        let printed = doctor();
+        is(&printed, "sftp", sftp);
+        is(&printed, "ftp", "well");
+    }
+    for daemon in [node.ftpauth().unwrap(), node.ftp_server().unwrap()] {
+        let again = RunsAgain(daemon);
+        daemon.kill().unwrap();
+        let printed = doctor();
+        is(&printed, "ftp", "failure");
+        is(&printed, "sftp", "well");
+        drop(again);
+        is(&doctor(), "ftp", "well");
+    }
+}
+
+fn a_site_whose_pool_cannot_be_asked_to_forget_is_named(node: &Node) {
+    let shut = cache_behind_a_shutter(&node.instance("in-apcu-shut").unwrap());
+    let doctor = || latchkey(node, &["doctor", "object_caches", "--json"]);
+    is(&doctor(), "object_caches", "well");
+    fs::write(&shut, "").unwrap();
+    // The pool reads a changed file anew after two seconds.
+    eventually("the warning", || doctor().code == 1);
+    let printed = doctor();
+    is(&printed, "object_caches", "warning");
+    assert!(printed.text.contains("in-apcu-shut caches in the memory of its PHP pool"), "{}", printed.text);
+    fs::remove_file(&shut).unwrap();
+    is(&doctor(), "object_caches", "well");
 }
 
 fn metrics_are_lines_that_prometheus_reads(node: &Node) {

@@ -2,7 +2,6 @@
 //!
 //! How the parts are started is in `run`; nothing here knows who listens where.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,6 +29,7 @@ use crate::wordpress::bridge::Bridge;
 use crate::wordpress::first_use::FirstUses;
 use crate::wordpress::scan::Scans;
 use crate::wordpress::script::Presses;
+use crate::wordpress::site_of;
 
 /// What every part of the agent works with.
 pub(crate) struct Serve {
@@ -183,13 +183,7 @@ impl Serve {
 
     /// Where the bridge finds an instance.
     pub(crate) fn site(&self, instance: &InstanceId) -> Result<Site, Problem> {
-        let table = self.state.table();
-        let instance = table.instance(instance).ok_or_else(|| Problem::not_found("instance"))?;
-        let hosting = table.hosting(&instance.hosting).ok_or_else(|| Problem::not_found("hosting"))?;
-        let beneath = Path::new(&instance.docroot).strip_prefix(&hosting.home);
-        let docroot = beneath.map_err(|_| Problem::conflict("the instance lies outside its hosting's home"))?;
-        let docroot = docroot.to_string_lossy().into_owned();
-        Ok(Site { hosting: hosting.id.to_string(), docroot, url: instance.url.clone() })
+        site_of(&self.state.table(), instance)
     }
 
     /// Shows shares.

@@ -16,11 +16,17 @@ const MOST_USERS = 200;
 const ANSWER_TIMEOUT_S = 1.5;
 const GOOD_FOR_S = 60;
 
+/** Whether anything remembers what WordPress knows beyond a request. */
+function is_cached(): bool
+{
+    // Not only what WordPress says of itself here: a drop-in may do nothing outside of the pool.
+    return wp_using_ext_object_cache() || is_file(WP_CONTENT_DIR . '/object-cache.php');
+}
+
 /** Whether what the bridge ended has ended for the pool as well. */
 function has_forgotten(string $site, array $users, array $marks): bool
 {
-    // Not only what WordPress says of itself here: a drop-in may do nothing outside of the pool.
-    if (!wp_using_ext_object_cache() && !is_file(WP_CONTENT_DIR . '/object-cache.php')) {
+    if (!is_cached()) {
         return true;
     }
     foreach ($marks as $mark) {

@@ -44,6 +44,9 @@ pub enum SessionError {
     /// The one who asks is not pure-ftpd before its log-in.
     #[error("whoever asks is not root, or is gone")]
     Foreign,
+    /// Whoever connected asked nothing: `latchkey doctor` looks whether somebody answers here.
+    #[error("nothing was asked")]
+    Silent,
     /// pure-ftpd did not ask, or not in time.
     #[error("the FTP server's question cannot be read")]
     Ask(#[source] io::Error),
@@ -103,7 +106,7 @@ impl Sessions {
             }
             Err(error) => {
                 // A wrong password is everyday; serve has it in the audit.
-                if !matches!(error, SessionError::Refused) {
+                if !matches!(error, SessionError::Refused | SessionError::Silent) {
                     log::warn("let nobody in", &[("error", &log::chain(&error))]);
                 }
                 let _ = asker.write_all(b"auth_ok:-1\nend\n");
@@ -114,7 +117,7 @@ impl Sessions {
     fn let_in(&self, asker: &mut UnixStream) -> Result<Session, SessionError> {
         let incarnation = asking_process(asker)?;
         let process = incarnation.open().ok_or(SessionError::Foreign)?;
-        let sign_in = question::parse(&read_question(asker).map_err(SessionError::Ask)?)?;
+        let sign_in = question::parse(&read_question(asker)?)?;
         let serve = connect(&self.ftp.serve_socket, self.serve_uid)?;
         serve.send(&FtpAsked::SignIn(sign_in), &[])?;
         let (FtpAnswered::Welcome { hosting, path }, _) = serve.receive()? else { return Err(SessionError::Refused) };
@@ -214,15 +217,18 @@ fn asking_process(asker: &UnixStream) -> Result<Incarnation, SessionError> {
     Incarnation::of(credentials.pid.as_raw_nonzero().get()).ok_or(SessionError::Foreign)
 }
 
-fn read_question(asker: &mut UnixStream) -> io::Result<Vec<u8>> {
-    asker.set_read_timeout(Some(PATIENCE))?;
-    asker.set_write_timeout(Some(PATIENCE))?;
+fn read_question(asker: &mut UnixStream) -> Result<Vec<u8>, SessionError> {
+    asker.set_read_timeout(Some(PATIENCE)).map_err(SessionError::Ask)?;
+    asker.set_write_timeout(Some(PATIENCE)).map_err(SessionError::Ask)?;
     let mut question = Vec::new();
     let mut part = [0; 1024];
     while !question::is_whole(&question) {
-        let read = asker.read(&mut part)?;
+        let read = asker.read(&mut part).map_err(SessionError::Ask)?;
+        if read == 0 && question.is_empty() {
+            return Err(SessionError::Silent);
+        }
         if read == 0 || question.len() + read > QUESTION_MAX_BYTES {
-            return Err(io::ErrorKind::InvalidData.into());
+            return Err(SessionError::Ask(io::ErrorKind::InvalidData.into()));
         }
         question.extend_from_slice(part.get(..read).unwrap_or_default());
     }

@@ -24,6 +24,9 @@ pub(crate) struct Health {
     /// How many channels have ended and are looked at again for half a minute, in case a request of theirs that was under
     /// way brings one back.
     watched: usize,
+    /// The fingerprint of the host key that SFTP offers and people are told, if SFTP is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sftp_key: Option<String>,
     /// What is wrong with the agent's state on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<&'static str>,
@@ -39,6 +42,7 @@ pub(super) async fn show(call: Call) -> Result<Reply, Problem> {
         started_at: call.serve.started_at,
         unconfirmed,
         watched: call.serve.state.channels.watched(),
+        sftp_key: call.serve.state.file_doors().sftp.as_ref().map(|door| door.fingerprint.clone()),
         trouble: trouble.map(Trouble::sentence),
     })
 }

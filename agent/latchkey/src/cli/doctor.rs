@@ -3,12 +3,16 @@
 //! It looks by itself, as root, and works when the agent does not.
 
 mod agent;
+mod caches;
 mod certificates;
 mod files;
+mod ftp;
+mod greeting;
 mod hostings;
 mod kernel;
 mod php;
 mod records;
+mod sftp;
 mod size;
 
 use std::cell::OnceCell;
@@ -66,6 +70,7 @@ const CHECKS: &[Check] = &[
     Check { id: "audit", proves: "no row of the audit was changed, removed or cut off", run: records::audit },
     Check { id: "audit_heads", proves: "the audit's heads reach the broker", run: records::audit_heads },
     Check { id: "unconfirmed", proves: "everything that had to end has ended", run: records::unconfirmed },
+    Check { id: "sso_scripts", proves: "scripts for signing in are removed after their minute", run: records::scripts },
     Check { id: "mail", proves: "letters are sent", run: records::mail },
     Check { id: "php", proves: "the PHP programs of the sites are there, and root's", run: php::programs },
     Check {
@@ -75,6 +80,13 @@ const CHECKS: &[Check] = &[
     },
     Check { id: "php_starts", proves: "PHP starts, confined, as the hostings' system users", run: php::starts },
     Check { id: "redeemer", proves: "every site can reach the redeemer's socket", run: files::redeemer },
+    Check {
+        id: "object_caches",
+        proves: "ends of access reach what sites' object caches remember",
+        run: caches::reached,
+    },
+    Check { id: "sftp", proves: "SFTP answers, with the host key that people are told", run: sftp::all },
+    Check { id: "ftp", proves: "the FTP server answers, insists on TLS and can ask who may come in", run: ftp::all },
     Check { id: "limits", proves: "nobody is turned away for want of room", run: agent::limits },
 ];
 
@@ -230,9 +242,9 @@ fn in_words(report: &Value) -> String {
             Some("warning") => "WARNING",
             _ => "FAILURE",
         };
-        lines.push(format!("{mark}  {:<12}  {}", cell(at(row, "check")), cell(at(row, "what")).replace('\n', " ")));
+        lines.push(format!("{mark}  {:<13}  {}", cell(at(row, "check")), cell(at(row, "what")).replace('\n', " ")));
         if let Some(to_do) = at(row, "to_do").as_str() {
-            lines.push(format!("{:23}to do: {}", "", to_do.replace('\n', " ")));
+            lines.push(format!("{:24}to do: {}", "", to_do.replace('\n', " ")));
         }
     }
     let counts = |name: &str| at(report, name).as_u64().unwrap_or_default();

@@ -12,6 +12,17 @@ pub(super) struct BrokerSettings {
     /// The PHP programs that a hosting may name.
     #[serde(default)]
     pub(super) php_binaries: Vec<PathBuf>,
+    /// How `latchkey-ftpauth` is reached, if FTP is served.
+    pub(super) ftp: Option<FtpSettings>,
+}
+
+/// The sockets of `latchkey-ftpauth`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FtpSettings {
+    /// Where the FTP server asks it.
+    pub(super) socket: PathBuf,
+    /// Where it asks serve.
+    pub(super) serve_socket: PathBuf,
 }
 
 impl BrokerSettings {

@@ -60,6 +60,13 @@ pub(crate) fn expired(connection: &Connection, now: Timestamp) -> Result<Vec<Scr
     select(connection, "expires_at_ms < ?1 ORDER BY expires_at_ms", [ms(now)])
 }
 
+/// How many scripts there are, as far as is known.
+pub(crate) fn count(connection: &Connection) -> Result<u64, StoreError> {
+    connection
+        .query_row("SELECT COUNT(*) FROM sso_scripts", [], |row| row.get(0))
+        .map_err(StoreError::at("count the scripts"))
+}
+
 /// Forgets a script.
 pub(crate) fn delete(connection: &Connection, name: &str) -> Result<(), StoreError> {
     connection

@@ -23,8 +23,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(12);
 /// Somebody waits for the table, and the calls are made one after the other.
 const MOST_TRIED: usize = 100;
-/// So many failures say what is wrong.
-const FAILURES_ENOUGH: usize = 3;
+/// So many faults say what is wrong.
+const FAULTS_ENOUGH: usize = 3;
 /// An action that no bridge has: PHP starts, reads the bridge, and says so. No code of the site is loaded.
 const REQUEST: &[u8] = br#"{"action":"doctor.none"}"#;
 
@@ -76,15 +76,15 @@ fn each_program_first(hostings: Vec<Registered>) -> Vec<Registered> {
     first
 }
 
-/// Tries hostings one after the other, until enough is known. One that is not answered at all is the last.
-fn try_each(hostings: Vec<Registered>, run: impl Fn(&Registered) -> Finding + Send + 'static) -> Vec<Finding> {
+/// Tries one after the other, until enough is known. One that is not answered at all is the last.
+pub(super) fn try_each<T: Send + 'static>(all: Vec<T>, run: impl Fn(&T) -> Finding + Send + 'static) -> Vec<Finding> {
     let (tell, told) = mpsc::sync_channel(0);
     // A call over the broker's socket cannot be given up on from outside; a thread can be left behind.
     std::thread::spawn(move || {
-        hostings.iter().take(MOST_TRIED).take_while(|hosting| tell.send(run(hosting)).is_ok()).for_each(drop);
+        all.iter().take(MOST_TRIED).take_while(|one| tell.send(run(one)).is_ok()).for_each(drop);
     });
     let mut findings: Vec<Finding> = Vec::new();
-    while findings.iter().filter(|finding| matches!(finding, Finding::Failure { .. })).count() < FAILURES_ENOUGH {
+    while findings.iter().filter(|finding| !matches!(finding, Finding::Well(_))).count() < FAULTS_ENOUGH {
         match told.recv_timeout(ANSWERED_WITHIN) {
             Ok(finding) => findings.push(finding),
             Err(RecvTimeoutError::Disconnected) => break,
@@ -178,11 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn each_program_is_tried_first_and_three_failures_are_enough() {
+    fn each_program_is_tried_first_and_three_faults_are_enough() {
         let hostings = [("a", "/7"), ("b", "/7"), ("c", "/8"), ("d", "/8")].map(|(id, php)| hosting(id, php));
         let ordered = each_program_first(hostings.to_vec());
         assert_eq!(ordered.iter().map(|hosting| hosting.hosting.as_str()).collect::<String>(), "acbd");
-        assert_eq!(try_each(ordered.clone(), |_| failure("f", "")).len(), FAILURES_ENOUGH);
+        assert_eq!(try_each(ordered.clone(), |_| failure("f", "")).len(), FAULTS_ENOUGH);
+        assert_eq!(try_each(ordered.clone(), |_| warning("w", "")).len(), FAULTS_ENOUGH);
         assert_eq!(try_each(ordered, |_| well("w")).len(), 4);
         assert_eq!(try_each(vec![hosting("a", "/7"); MOST_TRIED + 1], |_| well("w")).len(), MOST_TRIED);
     }

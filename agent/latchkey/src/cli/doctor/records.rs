@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::{Finding, Patient, failure, warning, well};
 use crate::problem::chain;
+use crate::store::sso_scripts::{self, Script};
 use crate::store::{self, StoreError, audit, mail_queue, wordpress_sessions};
 use crate::verification::{self, Heads, Verified};
 
@@ -12,6 +13,10 @@ use crate::verification::{self, Heads, Verified};
 const HEADS_TAKE: SignedDuration = SignedDuration::from_secs(10);
 /// What the clock may be behind what was written, for a correction by the time service.
 const CLOCK_MAY_STEP: SignedDuration = SignedDuration::from_secs(5);
+/// The reaper comes every few seconds, and every minute where it could not do its work.
+const REAPER_TAKES: SignedDuration = SignedDuration::from_secs(150);
+/// So many scripts are named; the others are of the same sites as a rule.
+const NAMED_SCRIPTS: usize = 5;
 /// A letter that was tried so often waits for more than a mail server's restart.
 const MANY_ATTEMPTS: u32 = 5;
 
@@ -117,6 +122,24 @@ fn judge_unconfirmed(connection: &Connection) -> Result<Finding, StoreError> {
     })
 }
 
+pub(super) fn scripts(patient: &Patient) -> Finding {
+    on_database(patient, |connection| judge_scripts(connection, patient.now))
+}
+
+fn judge_scripts(connection: &Connection, now: Timestamp) -> Result<Finding, StoreError> {
+    let left = sso_scripts::expired(connection, now.saturating_sub(REAPER_TAKES).unwrap_or(Timestamp::MIN))?;
+    if left.is_empty() {
+        let all = sso_scripts::count(connection)?;
+        return Ok(well(format!("{all} are there, none for longer than it may be used")));
+    }
+    let name = |script: &Script| format!("{}/{} of {}", script.site.docroot, script.name, script.site.hosting);
+    let names: Vec<_> = left.iter().take(NAMED_SCRIPTS).map(name).collect();
+    Ok(warning(
+        format!("{} that nobody can use any more could not be removed: {}", left.len(), names.join(", ")),
+        "the agent tries again for a day; see `php_starts`, and whether the hosting's user may write to that folder",
+    ))
+}
+
 pub(super) fn mail(patient: &Patient) -> Finding {
     on_database(patient, |connection| {
         let (attempts, given_up) = mail_queue::trouble(connection)?;
@@ -180,6 +203,28 @@ mod tests {
         let look = Look { at: at(2), seen: Seen { quiet: 0, returns: 0, before: None } };
         wordpress_sessions::watch(&store.writer(), "m", &look).unwrap();
         assert!(is_well());
+    }
+
+    #[test]
+    fn a_script_that_is_there_after_its_minute_is_named_until_it_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store::Store::open(dir.path()).unwrap();
+        let script = Script {
+            name: "latchkey-07.php".into(),
+            mark: "m".into(),
+            instance: "live".parse().unwrap(),
+            site: Site { hosting: "h".into(), docroot: "public".into(), url: "https://a.example".into() },
+            expires_at: at(1000),
+            path: None,
+        };
+        sso_scripts::save(&store.writer(), &script).unwrap();
+        let found = |now| judge_scripts(&store.reader(), at(now)).unwrap();
+        assert_eq!(found(1000), well("1 are there, none for longer than it may be used"));
+        assert!(matches!(found(1100), Finding::Well(_)));
+        let Finding::Warning { what, .. } = found(1200) else { panic!() };
+        assert!(what.contains("public/latchkey-07.php of h"), "{what}");
+        sso_scripts::delete(&store.writer(), &script.name).unwrap();
+        assert!(matches!(found(1200), Finding::Well(_)));
     }
 
     #[test]
