@@ -26,6 +26,7 @@ mod gateway;
 mod hostile;
 mod hosting;
 mod limits;
+mod long_audit;
 mod mail;
 mod operations;
 mod outages;
@@ -197,6 +198,7 @@ fn main() -> ExitCode {
         crash::trials(),
         outages::trials(),
         state::trials(),
+        long_audit::trials(),
     ];
     let mut trials: Vec<Trial> = files.into_iter().flatten().collect();
     trials.sort_by_key(|trial| trial.kind() == ALONE);

@@ -28,7 +28,11 @@ crate::trials! { beside_others:
     what_is_no_token_is_refused,
     looking_at_the_page_burns_nothing_and_a_used_link_has_none,
     garbage_at_the_socket_is_dropped,
+    wrong_tokens_of_a_system_user_stop_being_looked_up_and_good_ones_of_its_sites_go_on_working,
 }
+
+/// As `[limits] wrong_tokens` says for this node.
+const WRONG_TOKENS: usize = 30;
 
 #[track_caller]
 fn denied(node: &Node, instance: &str, actor: &str, words: &str) {
@@ -233,4 +237,35 @@ fn garbage_at_the_socket_is_dropped(node: &Node) {
         assert_eq!(say(node, &own, line), "", "{}", String::from_utf8_lossy(&line[..line.len().min(60)]));
     }
     assert_eq!(ask(node, &own, "live", &"A".repeat(43))["reason"], "unknown");
+}
+
+/// Presents so many wrong tokens one after the other as a system user; the reasons why they were refused.
+#[track_caller]
+fn guess(node: &Node, user: &SystemUser, count: usize) -> Vec<String> {
+    let code = r#"for ($i = 0; $i < (int) $argv[2]; $i++) {
+        $s = stream_socket_client('unix://' . $argv[1]);
+        fwrite($s, json_encode(['redeem' => ['instance' => 'edited', 'token' => sprintf('%043d', $i)]]) . "\n");
+        echo json_decode(fgets($s), true)['reason'], "\n";
+    }"#;
+    let guesser =
+        Program::new("/usr/bin/php8.2").args(["-r", code, "--"]).arg(&node.agent().unwrap().paths().redeem_socket);
+    let told = guesser.arg(count.to_string()).directory("/").run_as(user.identity()).text().unwrap();
+    told.lines().map(str::to_owned).collect()
+}
+
+fn wrong_tokens_of_a_system_user_stop_being_looked_up_and_good_ones_of_its_sites_go_on_working(node: &Node) {
+    let own = node.hosting(crate::FILES).unwrap().user;
+    let share = share(node, "edited", &person("guest"), &pinned_editor());
+    let good = link(node, &share.email, "edited", None);
+    let reasons = guess(node, &own, 60);
+    let (looked_up, refused): (Vec<_>, Vec<_>) = reasons.iter().partition(|reason| *reason == "unknown");
+    assert!(reasons[..WRONG_TOKENS].iter().all(|reason| reason == "unknown"), "{reasons:?}");
+    // A slow machine is given some more in between.
+    assert!((WRONG_TOKENS..WRONG_TOKENS + 5).contains(&looked_up.len()), "{reasons:?}");
+    assert!(refused.iter().all(|reason| *reason == "busy"), "{reasons:?}");
+    let answer = ask(node, &own, "edited", &good.token);
+    assert_eq!((&answer["ok"], &answer["user"]["login"]), (&json!(true), &json!("editor")), "{answer}");
+    // Nobody else is slowed down.
+    let neighbour = node.hosting("neighbour").unwrap().user;
+    assert_eq!(ask(node, &neighbour, "edited", &"A".repeat(43))["reason"], "unknown");
 }
