@@ -37,6 +37,9 @@ mod registry;
 mod request;
 mod room;
 mod run;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, reason = "what is written here as text is well-formed")]
+mod sample;
 mod serve;
 mod sftp;
 mod shares;

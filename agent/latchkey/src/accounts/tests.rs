@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use latchkey_access::{
-    Actor, FileAccess, FileAccessKind, FileProtocol, GrantedBy, Hosting, HostingState, Instance, Php, PrivilegeSet,
-    Role, Share, ShareId, ShareState, SsoRedeemer, Terms, Web, WebKind,
+    Actor, FileAccess, FileAccessKind, FileProtocol, Hosting, HostingState, Share, ShareId, ShareState, Terms,
 };
 use tokio::sync::watch;
 
@@ -18,22 +17,12 @@ use super::*;
 use crate::caller::Caller;
 use crate::channels::{self, Ended, Switch};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::problem::Problem;
+use crate::sample::{self, UID};
 use crate::serve::Serve;
 use crate::state::{Change, State};
 use crate::store::residue::ResidueKind;
 use crate::store::{accounts, mail_queue};
-
-const CONFIG: &str = r#"
-state_dir = "/nonexistent"
-broker = { socket = "/nonexistent/broker.sock" }
-panel = { listen = "127.0.0.1:1", certificate = "/nonexistent", key = "/nonexistent", client_ca = "/nonexistent" }
-gateway = { listen = "127.0.0.1:2", url = "https://gateway.example", certificate = "/nonexistent", key = "/nonexistent" }
-cli = { socket = "/nonexistent/cli.sock" }
-redeemer = { socket = "/nonexistent/redeem.sock" }
-mail = { from = "Latchkey <latchkey@node.example>", directory = "/nonexistent" }
-"#;
 
 const JO: ShareId = ShareId::from_number(7);
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6cUxmyTbAvO1GDhOXXtYcGFFKK8ZRGFJqUl3GIcFUt jo@laptop";
@@ -81,57 +70,25 @@ impl Switch for Socket {
     }
 }
 
-fn share(id: ShareId, person: latchkey_access::PersonId, now: jiff::Timestamp, file_access: FileAccess) -> Share {
-    Share {
-        id,
-        person,
-        instance: "live".parse().unwrap(),
-        terms: Terms {
-            role: Role::Custom,
-            privileges: PrivilegeSet::EMPTY,
-            log_in_as: None,
-            file_access,
-            expires_at: None,
-        },
-        state: ShareState::Active,
-        granted_by: GrantedBy::Panel,
-        apply_to_staging: false,
-        linked_to: None,
-        follows: false,
-        generation: 0,
-        note: None,
-        created_at: now,
-        accepted_at: Some(now),
-        pinned_is_administrator: None,
-        log_in_as_mismatch: None,
-    }
+fn with_files(file_access: FileAccess) -> Terms {
+    Terms { file_access, ..sample::no_terms() }
 }
 
 impl Fixture {
     /// A node with one instance, and an active share of it with all file access.
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config::parse("latchkey.toml".as_ref(), CONFIG).unwrap();
         let state = State::open(dir.path(), Clock::default()).unwrap().0;
-        let (serve, records) = Serve::new(config, state);
+        let (serve, records) = Serve::new(sample::config(), state);
         crate::background::write_records(serve.clone(), records);
         let fixture = Self { serve, _dir: dir };
         fixture
             .change(|change| {
                 let owner = change.person_with(&"owner@example.org".parse().unwrap())?;
-                change.put_hosting(hosting(), 1001)?;
-                change.put_instance(Instance {
-                    id: "live".parse().unwrap(),
-                    hosting: "demo".parse().unwrap(),
-                    docroot: "/home/demo/live".into(),
-                    url: "http://127.0.0.1".into(),
-                    label: "Live".into(),
-                    database: "demo_live".into(),
-                    owners: vec![owner.id],
-                    staging_of: None,
-                })?;
+                change.put_hosting(sample::hosting(vec![]), UID)?;
+                change.put_instance(sample::instance(owner.id))?;
                 let jo = change.person_with(&"jo@example.org".parse().unwrap())?;
-                change.put_share(share(JO, jo.id, change.now, FileAccess::ALL))
+                change.put_share(sample::share(JO, jo.id, with_files(FileAccess::ALL), change.now))
             })
             .await;
         fixture
@@ -185,21 +142,6 @@ impl Fixture {
     }
 }
 
-fn hosting() -> Hosting {
-    Hosting {
-        id: "demo".parse().unwrap(),
-        system_user: "demo".into(),
-        home: "/home/demo".into(),
-        db_prefix: "demo_".into(),
-        owners: vec![],
-        adapters: vec![],
-        state: HostingState::Active,
-        php: Php { binary: "/usr/bin/php".into(), ini: None },
-        web: Web { kind: WebKind::Nginx, sso: SsoRedeemer::Location },
-        log_paths: vec![],
-    }
-}
-
 fn files(kind: FileAccessKind, path: &str) -> FileAccess {
     FileAccess { kind, path: path.to_owned(), read_only: false }
 }
@@ -234,7 +176,7 @@ async fn nobody_gets_a_login_that_another_one_has() {
     fixture
         .change(move |change| {
             let namesake = change.person_with(&"jo@other.example".parse().unwrap())?;
-            change.put_share(share(other, namesake.id, change.now, FileAccess::ALL))
+            change.put_share(sample::share(other, namesake.id, with_files(FileAccess::ALL), change.now))
         })
         .await;
     let login = |id| accounts::of_share(&fixture.serve.state.store.reader(), id).unwrap().map(|account| account.login);
@@ -272,7 +214,9 @@ async fn the_right_key_or_password_lets_in_and_nothing_else_does() {
     check("jo.live", Credential::Password(&password), SFTP, false).await;
     fixture.alter(|share| share.state = ShareState::Active).await;
     check("jo.live", Credential::Password(&password), SFTP, true).await;
-    fixture.change(|change| change.put_hosting(Hosting { state: HostingState::Suspended, ..hosting() }, 1001)).await;
+    fixture
+        .change(|change| change.put_hosting(Hosting { state: HostingState::Suspended, ..sample::hosting(vec![]) }, UID))
+        .await;
     check("jo.live", Credential::Password(&password), SFTP, false).await;
 }
 
@@ -435,8 +379,8 @@ async fn an_account_of_the_hosting_outlives_the_share_it_was_made_with_and_is_na
     assert_eq!(ended.residue.len(), 1);
     assert_eq!(ended.residue[0].kind, ResidueKind::FileAccount);
     assert!(ended.residue[0].undo.as_ref().unwrap().contains("sftp_account.delete"));
-    let suspended = Hosting { state: HostingState::Suspended, ..hosting() };
-    let ended = fixture.change(|change| change.put_hosting(suspended, 1001)).await;
+    let suspended = Hosting { state: HostingState::Suspended, ..sample::hosting(vec![]) };
+    let ended = fixture.change(|change| change.put_hosting(suspended, UID)).await;
     assert!(ended.closed.sftp == 1 && socket.is_killed());
 }
 

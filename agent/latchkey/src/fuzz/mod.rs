@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::guesses::Guesses;
 use crate::net::serve_http;
 use crate::room::{Places, Room};
+use crate::sample::UID;
 use crate::wordpress::{bridge, redeemer};
 use crate::{api, gateway};
 
@@ -64,7 +65,7 @@ fn bridge_replies(bytes: &[u8]) {
 
 /// What somebody with the hosting's uid, and somebody else, writes to the redeemer's socket.
 fn redeemer_lines(bytes: &[u8]) {
-    for uid in [node::UID, node::UID + 1] {
+    for uid in [UID, UID + 1] {
         Node::run(async |node| {
             let (mut near, far) = UnixStream::pair().expect("a pair of sockets");
             let conversation = tokio::spawn({
@@ -74,7 +75,7 @@ fn redeemer_lines(bytes: &[u8]) {
             let answer = exchange(&mut near, bytes).await;
             drop(near);
             in_time(conversation).await.expect("the redeemer did not panic");
-            if uid != node::UID {
+            if uid != UID {
                 assert!(!answer.starts_with(b"{\"ok\":true"), "another system user redeemed a hand-over");
             }
             node.nobody_gained_anything();

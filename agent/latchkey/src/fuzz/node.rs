@@ -6,26 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use latchkey_access::{
-    Actor, FileAccess, GrantedBy, Hosting, HostingState, Instance, LogInAs, PersonId, Php, Privilege, PrivilegeSet,
-    Role, Share, ShareId, ShareState, SsoRedeemer, Terms, Web, WebKind, WpUser,
-};
+use latchkey_access::{Actor, LogInAs, Privilege, PrivilegeSet, Share, ShareId, ShareState, Terms, WpUser};
 
 use crate::background;
 use crate::caller::Caller;
 use crate::channels::Channel;
 use crate::clock::{Clock, later};
-use crate::config::{Config, PanelPeer, Scope};
+use crate::config::{PanelPeer, Scope};
 use crate::problem::Problem;
+use crate::sample::{self, UID};
 use crate::serve::Serve;
 use crate::state::{Change, State};
 use crate::store::gateway_rows::{self, GatewaySession, Invitation};
 use crate::store::hand_overs::{self, HandOver};
 use crate::token::{Token, TokenHash};
 
-/// The uid of the hosting's system user.
-pub(super) const UID: u32 = 1001;
 /// The invitation of the second guest.
 pub(super) const INVITATION: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// A link that signs the first guest in.
@@ -37,16 +32,6 @@ const HAND_OVER: &str = "DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDA";
 
 const ANNA: ShareId = ShareId::from_number(7);
 const BEN: ShareId = ShareId::from_number(8);
-
-const CONFIG: &str = r#"
-state_dir = "/nonexistent"
-broker = { socket = "/nonexistent/broker.sock" }
-panel = { listen = "127.0.0.1:1", certificate = "/nonexistent", key = "/nonexistent", client_ca = "/nonexistent" }
-gateway = { listen = "127.0.0.1:2", url = "https://gateway.example", certificate = "/nonexistent", key = "/nonexistent" }
-cli = { socket = "/nonexistent/cli.sock" }
-redeemer = { socket = "/nonexistent/redeem.sock" }
-mail = { from = "Latchkey <latchkey@node.example>", directory = "/nonexistent" }
-"#;
 
 /// A panel's certificates as an operator lists them.
 pub(super) fn peers() -> Vec<PanelPeer> {
@@ -81,8 +66,7 @@ impl Node {
         let place = if Path::new("/dev/shm").is_dir() { Path::new("/dev/shm") } else { Path::new("/tmp") };
         let directory = tempfile::tempdir_in(place).expect("a directory");
         let (state, _) = State::open(directory.path(), Clock::default()).expect("an empty state");
-        let config = Config::parse(Path::new("latchkey.toml"), CONFIG).expect("a configuration");
-        let (serve, to_record) = Serve::new(config, state);
+        let (serve, to_record) = Serve::new(sample::config(), state);
         background::write_records(serve.clone(), to_record);
         let (seeded, _) = serve.state.change(&Caller::agent(), seed);
         let session = seeded.expect("rows that fit");
@@ -111,21 +95,20 @@ fn editor() -> WpUser {
 
 fn guest_terms() -> Terms {
     Terms {
-        role: Role::Custom,
         privileges: PrivilegeSet::EMPTY.with(Privilege::WpAdminSso),
         log_in_as: Some(LogInAs::Pinned(editor())),
-        file_access: FileAccess::NONE,
-        expires_at: None,
+        ..sample::no_terms()
     }
 }
 
 fn seed(change: &mut Change<'_>) -> Result<GatewaySession, Problem> {
     let mut person = |email: &str| change.person_with(&email.parse().expect("an address")).map(|person| person.id);
     let (owner, anna, ben) = (person("owner@example.org")?, person("anna@example.org")?, person("ben@example.org")?);
-    change.put_hosting(hosting(owner), UID)?;
-    change.put_instance(instance(owner))?;
-    change.put_share(share(ANNA, anna, ShareState::Active, change.now))?;
-    change.put_share(share(BEN, ben, ShareState::Pending, change.now))?;
+    change.put_hosting(sample::hosting(vec![owner]), UID)?;
+    change.put_instance(sample::instance(owner))?;
+    change.put_share(sample::share(ANNA, anna, guest_terms(), change.now))?;
+    let invited = sample::share(BEN, ben, guest_terms(), change.now);
+    change.put_share(Share { state: ShareState::Pending, accepted_at: None, ..invited })?;
     let (now, connection) = (change.now, change.connection());
     let soon = later(now, Duration::from_secs(60));
     let invitation = Invitation { expires_at: soon, sent_at: now };
@@ -136,7 +119,7 @@ fn seed(change: &mut Change<'_>) -> Result<GatewaySession, Problem> {
     gateway_rows::save_session(connection, &hash(SESSION), &session)?;
     let hand_over = HandOver {
         mark: "mark".into(),
-        instance: "live".parse().expect("an id"),
+        instance: sample::live(),
         share: Some(ANNA),
         actor: Actor::Person(anna),
         user: editor(),
@@ -144,52 +127,4 @@ fn seed(change: &mut Change<'_>) -> Result<GatewaySession, Problem> {
     };
     hand_overs::save(connection, &hash(HAND_OVER), &hand_over)?;
     Ok(session)
-}
-
-fn hosting(owner: PersonId) -> Hosting {
-    Hosting {
-        id: "demo".parse().expect("an id"),
-        system_user: "demo".into(),
-        home: "/home/demo".into(),
-        db_prefix: "demo_".into(),
-        owners: vec![owner],
-        adapters: vec![],
-        state: HostingState::Active,
-        php: Php { binary: "/usr/bin/php".into(), ini: None },
-        web: Web { kind: WebKind::Nginx, sso: SsoRedeemer::Location },
-        log_paths: vec![],
-    }
-}
-
-fn instance(owner: PersonId) -> Instance {
-    Instance {
-        id: "live".parse().expect("an id"),
-        hosting: "demo".parse().expect("an id"),
-        docroot: "/home/demo/live".into(),
-        url: "http://127.0.0.1".into(),
-        label: "Live".into(),
-        database: "demo_live".into(),
-        owners: vec![owner],
-        staging_of: None,
-    }
-}
-
-fn share(id: ShareId, person: PersonId, state: ShareState, now: Timestamp) -> Share {
-    Share {
-        id,
-        person,
-        instance: "live".parse().expect("an id"),
-        terms: guest_terms(),
-        state,
-        granted_by: GrantedBy::Panel,
-        apply_to_staging: false,
-        linked_to: None,
-        follows: false,
-        generation: 0,
-        note: None,
-        created_at: now,
-        accepted_at: (state == ShareState::Active).then_some(now),
-        pinned_is_administrator: None,
-        log_in_as_mismatch: None,
-    }
 }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use latchkey_access::{
-    Actor, FileAccess, GrantedBy, Hosting, HostingState, Instance, LogInAs, Php, Privilege, PrivilegeSet, Role, Share,
-    ShareId, ShareState, SsoRedeemer, Terms, Web, WebKind, WpUser,
-};
+use latchkey_access::{Actor, Instance, LogInAs, Privilege, PrivilegeSet, Share, ShareId, ShareState, Terms, WpUser};
 
 use super::State;
 use crate::caller::{Caller, Note};
 use crate::channels::{Channel, Taken};
 use crate::clock::{Clock, later};
 use crate::problem::{Code, Problem};
+use crate::sample::{self, UID};
 use crate::store::hand_overs::{self, Burnt, HandOver};
 use crate::store::wordpress_sessions::{self, Look, Seen, Site, WordpressSession};
 use crate::token::Token;
@@ -34,54 +32,14 @@ pub(super) fn fixture() -> Fixture {
     let (made, _) = state.change(&Caller::agent(), |change| {
         let owner = change.person_with(&"owner@example.org".parse().unwrap())?;
         let person = change.person_with(&"anna@example.org".parse().unwrap())?;
-        change.put_hosting(
-            Hosting {
-                id: "demo".parse().unwrap(),
-                system_user: "demo".into(),
-                home: "/home/demo".into(),
-                db_prefix: "demo_".into(),
-                owners: vec![owner.id],
-                adapters: vec![],
-                state: HostingState::Active,
-                php: Php { binary: "/usr/bin/php".into(), ini: None },
-                web: Web { kind: WebKind::Nginx, sso: SsoRedeemer::Location },
-                log_paths: vec![],
-            },
-            1001,
-        )?;
-        change.put_instance(Instance {
-            id: "live".parse().unwrap(),
-            hosting: "demo".parse().unwrap(),
-            docroot: "/home/demo/live".into(),
-            url: "http://127.0.0.1".into(),
-            label: "Live".into(),
-            database: "demo_live".into(),
-            owners: vec![owner.id],
-            staging_of: None,
-        })?;
-        change.put_share(Share {
-            id: share,
-            person: person.id,
-            instance: "live".parse().unwrap(),
-            terms: Terms {
-                role: Role::Custom,
-                privileges: PrivilegeSet::EMPTY.with(Privilege::WpAdminSso),
-                log_in_as: Some(LogInAs::Pinned(editor())),
-                file_access: FileAccess::NONE,
-                expires_at: None,
-            },
-            state: ShareState::Active,
-            granted_by: GrantedBy::Panel,
-            apply_to_staging: false,
-            linked_to: None,
-            follows: false,
-            generation: 0,
-            note: None,
-            created_at: change.now,
-            accepted_at: Some(change.now),
-            pinned_is_administrator: None,
-            log_in_as_mismatch: None,
-        })
+        change.put_hosting(sample::hosting(vec![owner.id]), UID)?;
+        change.put_instance(sample::instance(owner.id))?;
+        let terms = Terms {
+            privileges: PrivilegeSet::EMPTY.with(Privilege::WpAdminSso),
+            log_in_as: Some(LogInAs::Pinned(editor())),
+            ..sample::no_terms()
+        };
+        change.put_share(sample::share(share, person.id, terms, change.now))
     });
     let person = made.unwrap().person;
     let now = state.clock.now();
@@ -188,7 +146,7 @@ fn the_state_is_the_same_after_a_restart() {
     assert_eq!(before.share(fixture.share), after.share(fixture.share));
     assert_eq!(before.instances().collect::<Vec<_>>(), after.instances().collect::<Vec<_>>());
     assert_eq!(before.hostings().collect::<Vec<_>>(), after.hostings().collect::<Vec<_>>());
-    assert_eq!(again.uid_of(&"demo".parse().unwrap()), Some(1001));
+    assert_eq!(again.uid_of(&"demo".parse().unwrap()), Some(UID));
 }
 
 #[test]
