@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use latchkey_access::{Actor, Share, ShareState, reach};
+use latchkey_access::{Actor, Share, ShareState};
 
 use super::answer::{Answer, dead_link};
 use super::pages::InvitationPage;
 use super::session::{self, Here, caller, check_origin};
 use super::{Address, Gateway};
 use crate::problem::Problem;
-use crate::shares::{self, grantor_in_words, grants_in_words, moment_in_words};
+use crate::shares::{self, offer_in_words};
 use crate::store::gateway_rows;
 use crate::token::Token;
 
@@ -28,28 +28,15 @@ pub(super) async fn show(State(gateway): Here, Path(text): Path<String>) -> Resu
     let Some(token) = Token::parse(&text) else { return Ok(dead_link()) };
     let Some(share) = pending_share(&gateway, &token).await? else { return Ok(dead_link()) };
     let (table, now) = (gateway.serve.state.table(), gateway.serve.state.clock.now());
-    let Some(instance) = table.instance(&share.instance) else { return Ok(dead_link()) };
     let id = share.id;
     let invitation = gateway
         .serve
         .read(move |connection| gateway_rows::invitation_of(connection, id))
         .await
         .map_err(Problem::from)?;
-    let words = grants_in_words(&share, &reach(&table, &share, now));
-    Ok(Answer::page(&InvitationPage {
-        site_label: instance.label.clone(),
-        site_url: instance.url.clone(),
-        inviter: grantor_in_words(&table, &share),
-        role_title: words.role_title,
-        role_tooltip: words.role_tooltip,
-        privileges: words.privileges,
-        log_in_as: words.log_in_as,
-        reach: words.reach,
-        access_ends: words.access_ends,
-        note: share.note.clone(),
-        link_ends: invitation.map(|invitation| moment_in_words(invitation.expires_at)).unwrap_or_default(),
-        action: format!("/i/{}", token.text()),
-    }))
+    let link_ends = invitation.map(|invitation| invitation.expires_at);
+    let Some(offer) = offer_in_words(&table, &share, link_ends, now) else { return Ok(dead_link()) };
+    Ok(Answer::page(&InvitationPage { offer, action: format!("/i/{}", token.text()) }))
 }
 
 /// Accepts, and signs the browser in: whoever has the link reads the person's mail.

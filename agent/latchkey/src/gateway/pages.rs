@@ -7,7 +7,7 @@
 use askama::Template;
 
 use crate::accounts::{Fact, Opens};
-use crate::mail::letters::PrivilegeGroup;
+use crate::mail::letters::{Offer, PrivilegeGroup};
 
 /// What `/style.css` answers.
 pub(crate) const STYLE_CSS: &str = include_str!("../../assets/style.css");
@@ -19,24 +19,7 @@ pub(crate) const HAND_OVER_JS: &str = include_str!("../../assets/hand-over.js");
 #[derive(Debug, Template)]
 #[template(path = "gateway/invitation.html")]
 pub(crate) struct InvitationPage {
-    pub site_label: String,
-    pub site_url: String,
-    /// Who invites, in words.
-    pub inviter: String,
-    pub role_title: String,
-    /// What the role is, as a sentence; empty if there is nothing to add.
-    pub role_tooltip: String,
-    pub privileges: Vec<PrivilegeGroup>,
-    /// Whom one becomes in WP Admin, in words.
-    pub log_in_as: Option<String>,
-    /// What the share amounts to: plain sentences.
-    pub reach: Vec<String>,
-    /// When the access ends, in words.
-    pub access_ends: Option<String>,
-    /// What the inviter wrote; may have several lines.
-    pub note: Option<String>,
-    /// Until when the invitation can be accepted, in words.
-    pub link_ends: String,
+    pub offer: Offer,
     /// Where the form posts.
     pub action: String,
 }
@@ -206,6 +189,7 @@ pub(crate) struct ProblemPage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::letters::Grants;
 
     const HOSTILE: &str = "\"><script>alert(1)</script>";
     const SCRIPT: &str = "script src=\"/hand-over.js\" defer";
@@ -215,20 +199,23 @@ mod tests {
     }
 
     fn invitation(words: &str) -> InvitationPage {
-        InvitationPage {
-            site_label: words.to_owned(),
-            site_url: "https://site.example".to_owned(),
-            inviter: words.to_owned(),
+        let grants = Grants {
             role_title: words.to_owned(),
             role_tooltip: words.to_owned(),
             privileges: privileges(words),
             log_in_as: Some(words.to_owned()),
             reach: vec![words.to_owned()],
             access_ends: Some(words.to_owned()),
+        };
+        let offer = Offer {
+            site_label: words.to_owned(),
+            site_url: "https://site.example".to_owned(),
+            inviter: words.to_owned(),
+            grants,
             note: Some(words.to_owned()),
             link_ends: words.to_owned(),
-            action: "/i/token".to_owned(),
-        }
+        };
+        InvitationPage { offer, action: "/i/token".to_owned() }
     }
 
     fn card(words: &str, wp_admin: WpAdmin) -> InstanceCard {

@@ -29,13 +29,9 @@ pub(crate) struct PrivilegeGroup {
     pub titles: Vec<String>,
 }
 
-/// Asks somebody to accept a share. The first link in both parts accepts; the second is the site.
+/// What a share allows.
 #[derive(Debug, Clone)]
-pub(crate) struct Invitation {
-    pub site_label: String,
-    pub site_url: String,
-    /// Who invites, in words: an email, a name, "the hosting provider".
-    pub inviter: String,
+pub(crate) struct Grants {
     pub role_title: String,
     /// What the role is, as a sentence; empty if there is nothing to add.
     pub role_tooltip: String,
@@ -46,12 +42,28 @@ pub(crate) struct Invitation {
     pub reach: Vec<String>,
     /// When the access ends, in words.
     pub access_ends: Option<String>,
+}
+
+/// What somebody is invited to, as the letter says it and the page that accepts.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub site_label: String,
+    pub site_url: String,
+    /// Who invites, in words: an email, a name, "the hosting provider".
+    pub inviter: String,
+    pub grants: Grants,
     /// What the inviter wrote; may have several lines.
     pub note: Option<String>,
+    /// Until when the invitation can be accepted, in words.
+    pub link_ends: String,
+}
+
+/// Asks somebody to accept a share. The first link in both parts accepts; the second is the site.
+#[derive(Debug, Clone)]
+pub(crate) struct Invitation {
+    pub offer: Offer,
     /// Opens the page that accepts.
     pub link: String,
-    /// Until when the link works, in words.
-    pub link_ends: String,
 }
 
 /// Tells a person what their share allows from now on.
@@ -59,10 +71,7 @@ pub(crate) struct Invitation {
 pub(crate) struct RoleChanged {
     pub site_label: String,
     pub site_url: String,
-    pub role_title: String,
-    pub privileges: Vec<PrivilegeGroup>,
-    pub log_in_as: Option<String>,
-    pub access_ends: Option<String>,
+    pub grants: Grants,
     pub gateway_url: String,
 }
 
@@ -120,9 +129,7 @@ pub(crate) struct DelegateInvited {
     pub delegate: String,
     /// Who was invited.
     pub invitee: String,
-    pub role_title: String,
-    pub privileges: Vec<PrivilegeGroup>,
-    pub reach: Vec<String>,
+    pub grants: Grants,
     /// Where to change or end it, as a sentence; without it, "in your hosting panel".
     pub panel_hint: Option<String>,
 }
@@ -139,25 +146,38 @@ struct InvitationHtml<'a> {
     letter: &'a Invitation,
 }
 
-impl Invitation {
-    /// Writes the letter.
-    pub(crate) fn letter(&self) -> Result<Letter, askama::Error> {
-        let letter = &Self {
-            site_label: words(&self.site_label),
-            site_url: address(&self.site_url),
-            inviter: words(&self.inviter),
+impl Grants {
+    fn cleaned(&self) -> Self {
+        Self {
             role_title: words(&self.role_title),
             role_tooltip: words(&self.role_tooltip),
             privileges: groups(&self.privileges),
             log_in_as: self.log_in_as.as_deref().map(words),
             reach: sentences(&self.reach),
             access_ends: self.access_ends.as_deref().map(words),
+        }
+    }
+}
+
+impl Offer {
+    fn cleaned(&self) -> Self {
+        Self {
+            site_label: words(&self.site_label),
+            site_url: address(&self.site_url),
+            inviter: words(&self.inviter),
+            grants: self.grants.cleaned(),
             note: self.note.as_deref().map(paragraphs).filter(|note| !note.is_empty()),
-            link: address(&self.link),
             link_ends: words(&self.link_ends),
-        };
+        }
+    }
+}
+
+impl Invitation {
+    /// Writes the letter.
+    pub(crate) fn letter(&self) -> Result<Letter, askama::Error> {
+        let letter = &Self { offer: self.offer.cleaned(), link: address(&self.link) };
         finish(
-            format!("You are invited to {}", letter.site_label),
+            format!("You are invited to {}", letter.offer.site_label),
             &InvitationText { letter },
             &InvitationHtml { letter },
         )
@@ -182,10 +202,7 @@ impl RoleChanged {
         let letter = &Self {
             site_label: words(&self.site_label),
             site_url: address(&self.site_url),
-            role_title: words(&self.role_title),
-            privileges: groups(&self.privileges),
-            log_in_as: self.log_in_as.as_deref().map(words),
-            access_ends: self.access_ends.as_deref().map(words),
+            grants: self.grants.cleaned(),
             gateway_url: address(&self.gateway_url),
         };
         finish(
@@ -322,9 +339,7 @@ impl DelegateInvited {
             site_label: words(&self.site_label),
             delegate: words(&self.delegate),
             invitee: words(&self.invitee),
-            role_title: words(&self.role_title),
-            privileges: groups(&self.privileges),
-            reach: sentences(&self.reach),
+            grants: self.grants.cleaned(),
             panel_hint: self.panel_hint.as_deref().map(words),
         };
         finish(

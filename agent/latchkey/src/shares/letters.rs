@@ -8,29 +8,18 @@ use latchkey_access::{
 
 use crate::accounts::Fact;
 use crate::mail::letters::{
-    AccessEnded, AccountDetails, DelegateInvited, EndReason, ExpiringSoon, Invitation, Letter, PrivilegeGroup,
-    RoleChanged,
+    AccessEnded, AccountDetails, DelegateInvited, EndReason, ExpiringSoon, Grants, Invitation, Letter, Offer,
+    PrivilegeGroup, RoleChanged,
 };
 use crate::problem::Problem;
 use crate::state::Change;
 use crate::store::mail_queue::NewLetter;
 
-/// A share in words.
-#[derive(Debug, Clone)]
-pub(crate) struct GrantsInWords {
-    pub(crate) role_title: String,
-    pub(crate) role_tooltip: String,
-    pub(crate) privileges: Vec<PrivilegeGroup>,
-    pub(crate) log_in_as: Option<String>,
-    pub(crate) reach: Vec<String>,
-    pub(crate) access_ends: Option<String>,
-}
-
-/// Says in words what a share offers.
-pub(crate) fn grants_in_words(share: &Share, reach: &Reach) -> GrantsInWords {
+/// Says in words what a share allows.
+pub(crate) fn grants_in_words(share: &Share, reach: &Reach) -> Grants {
     let terms = &share.terms;
     let role = terms.role.entry();
-    GrantsInWords {
+    Grants {
         role_title: role.map(|entry| entry.title.clone()).unwrap_or_default(),
         role_tooltip: role
             .filter(|_| speaks_to_holder(terms.role))
@@ -41,6 +30,24 @@ pub(crate) fn grants_in_words(share: &Share, reach: &Reach) -> GrantsInWords {
         reach: reach_in_words(reach),
         access_ends: terms.expires_at.map(moment_in_words),
     }
+}
+
+/// Says in words what somebody is invited to, until `link_ends`. `None` if the instance is gone.
+pub(crate) fn offer_in_words(
+    table: &AccessTable,
+    share: &Share,
+    link_ends: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Offer> {
+    let instance = table.instance(&share.instance)?;
+    Some(Offer {
+        site_label: instance.label.clone(),
+        site_url: instance.url.clone(),
+        inviter: grantor_in_words(table, share),
+        grants: grants_in_words(share, &reach(table, share, now)),
+        note: share.note.clone(),
+        link_ends: link_ends.map(moment_in_words).unwrap_or_default(),
+    })
 }
 
 /// Some tooltips speak to whoever chooses the role; the person gets the details instead.
@@ -92,12 +99,12 @@ fn site_of(change: &Change<'_>, share: &Share) -> Result<Site, Problem> {
     Ok(Site { label: instance.label.clone(), url: instance.url.clone() })
 }
 
-fn words(change: &Change<'_>, share: &Share) -> GrantsInWords {
+fn grants(change: &Change<'_>, share: &Share) -> Grants {
     grants_in_words(share, &reach(change.table(), share, change.now))
 }
 
 /// On whose authority a share rests, in words.
-pub(crate) fn grantor_in_words(table: &AccessTable, share: &Share) -> String {
+fn grantor_in_words(table: &AccessTable, share: &Share) -> String {
     let email = |person| table.person(person).map(|person| person.email.to_string());
     let named = match share.granted_by {
         GrantedBy::Panel => None,
@@ -137,28 +144,15 @@ pub(super) fn invitation(
     link: String,
     link_ends: Timestamp,
 ) -> Result<(), Problem> {
-    let (site, words) = (site_of(change, share)?, words(change, share));
-    let letter = Invitation {
-        site_label: site.label,
-        site_url: site.url,
-        inviter: grantor_in_words(change.table(), share),
-        role_title: words.role_title,
-        role_tooltip: words.role_tooltip,
-        privileges: words.privileges,
-        log_in_as: words.log_in_as,
-        reach: words.reach,
-        access_ends: words.access_ends,
-        note: share.note.clone(),
-        link,
-        link_ends: moment_in_words(link_ends),
-    };
+    let offer = offer_in_words(change.table(), share, Some(link_ends), change.now);
+    let letter = Invitation { offer: offer.ok_or_else(|| Problem::not_found("instance"))?, link };
     post(change, share, "invitation", &holder(change, share)?, letter.letter())
 }
 
 /// Tells the owners that somebody they trusted invited somebody else.
 pub(super) fn tell_owners(change: &Change<'_>, share: &Share, gateway_url: &str) -> Result<(), Problem> {
     let GrantedBy::Share(_) = share.granted_by else { return Ok(()) };
-    let (site, words) = (site_of(change, share)?, words(change, share));
+    let (site, grants) = (site_of(change, share)?, grants(change, share));
     let owners = change.table().instance(&share.instance).map(|instance| instance.owners.clone()).unwrap_or_default();
     for owner in owners {
         let Some(owner) = change.table().person(owner) else { continue };
@@ -166,9 +160,7 @@ pub(super) fn tell_owners(change: &Change<'_>, share: &Share, gateway_url: &str)
             site_label: site.label.clone(),
             delegate: grantor_in_words(change.table(), share),
             invitee: holder(change, share)?.to_string(),
-            role_title: words.role_title.clone(),
-            privileges: words.privileges.clone(),
-            reach: words.reach.clone(),
+            grants: grants.clone(),
             panel_hint: Some(format!("People with access, in your hosting panel or at {gateway_url}")),
         };
         post(change, share, "delegate_invited", &owner.email.clone(), letter.letter())?;
@@ -178,16 +170,9 @@ pub(super) fn tell_owners(change: &Change<'_>, share: &Share, gateway_url: &str)
 
 /// Tells a person what they may do from now on.
 pub(super) fn role_changed(change: &Change<'_>, share: &Share, gateway_url: &str) -> Result<(), Problem> {
-    let (site, words) = (site_of(change, share)?, words(change, share));
-    let letter = RoleChanged {
-        site_label: site.label,
-        site_url: site.url,
-        role_title: words.role_title,
-        privileges: words.privileges,
-        log_in_as: words.log_in_as,
-        access_ends: words.access_ends,
-        gateway_url: gateway_url.to_owned(),
-    };
+    let (site, grants) = (site_of(change, share)?, grants(change, share));
+    let letter =
+        RoleChanged { site_label: site.label, site_url: site.url, grants, gateway_url: gateway_url.to_owned() };
     post(change, share, "role_changed", &holder(change, share)?, letter.letter())
 }
 

@@ -12,21 +12,27 @@ fn privileges() -> Vec<PrivilegeGroup> {
     vec![PrivilegeGroup { category: "WordPress Management".to_owned(), titles }]
 }
 
-fn invitation(label: &str) -> Invitation {
-    Invitation {
-        site_label: label.to_owned(),
-        site_url: SITE.to_owned(),
-        inviter: "olga@cornerbakery.example".to_owned(),
+fn grants() -> Grants {
+    Grants {
         role_title: "Developer".to_owned(),
         role_tooltip: "Manages the website except sharing, copying or deleting it.".to_owned(),
         privileges: privileges(),
         log_in_as: Some("the WordPress user editor".to_owned()),
         reach: vec!["You can do what an administrator of this site can, whoever you log in as.".to_owned()],
         access_ends: None,
-        note: Some("The shop is slow.\nPlease leave the theme.".to_owned()),
-        link: LINK.to_owned(),
-        link_ends: "28 November 2026, 22:10 UTC".to_owned(),
     }
+}
+
+fn invitation(label: &str) -> Invitation {
+    let offer = Offer {
+        site_label: label.to_owned(),
+        site_url: SITE.to_owned(),
+        inviter: "olga@cornerbakery.example".to_owned(),
+        grants: grants(),
+        note: Some("The shop is slow.\nPlease leave the theme.".to_owned()),
+        link_ends: "28 November 2026, 22:10 UTC".to_owned(),
+    };
+    Invitation { offer, link: LINK.to_owned() }
 }
 
 fn account_details(label: &str) -> AccountDetails {
@@ -51,10 +57,7 @@ fn every_letter(label: &str) -> Vec<Letter> {
         RoleChanged {
             site_label: site_label.clone(),
             site_url: site_url.clone(),
-            role_title: "View and SSO".to_owned(),
-            privileges: privileges(),
-            log_in_as: Some("any WordPress user".to_owned()),
-            access_ends: Some(ends.clone()),
+            grants: Grants { access_ends: Some(ends.clone()), ..grants() },
             gateway_url: gateway_url.clone(),
         }
         .letter(),
@@ -71,9 +74,7 @@ fn every_letter(label: &str) -> Vec<Letter> {
             site_label: site_label.clone(),
             delegate: "dan@studio.example".to_owned(),
             invitee: "freelancer@example.net".to_owned(),
-            role_title: "Custom".to_owned(),
-            privileges: privileges(),
-            reach: vec!["They reach every other site on the same hosting.".to_owned()],
+            grants: grants(),
             panel_hint: None,
         }
         .letter(),
@@ -98,7 +99,7 @@ fn the_first_link_of_an_invitation_accepts_and_the_second_is_the_site() {
         assert_eq!(links(&letter.html)[..2], [LINK, SITE], "html of {label}");
     }
     let mut hostile = invitation("Corner Bakery");
-    hostile.inviter = "http://evil.example".to_owned();
+    hostile.offer.inviter = "http://evil.example".to_owned();
     assert_eq!(links(&hostile.letter().unwrap().text)[0], LINK);
 }
 
