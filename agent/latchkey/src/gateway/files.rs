@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use latchkey_access::{Actor, Share, ShareId, decide_own_share};
 use serde::Deserialize;
 
 use super::Gateway;
 use super::answer::Answer;
 use super::pages::FileAccountPage;
-use super::session::{Fields, Here, SignedIn};
-use super::sign_in::CsrfForm;
+use super::session::{Button, Here, OwnFields, OwnForm, SignedIn};
 use crate::accounts::{self, Account, AuthorizedKey, FileAccountView, Opens};
 use crate::problem::{Code, Problem};
 use crate::store;
@@ -23,6 +21,12 @@ pub(super) struct KeysForm {
     csrf: String,
     #[serde(default)]
     keys: String,
+}
+
+impl OwnFields for KeysForm {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
 }
 
 /// The account of a share that belongs to whoever is signed in.
@@ -81,12 +85,9 @@ pub(super) async fn show(
 /// Makes a password, and shows it this once: no answer of the gateway is kept by anybody.
 pub(super) async fn new_password(
     State(gateway): Here,
-    signed_in: SignedIn,
     Path(share): Path<String>,
-    headers: HeaderMap,
-    Fields(form): Fields<CsrfForm>,
+    OwnForm { by: signed_in, .. }: OwnForm<Button>,
 ) -> Result<Answer, Answer> {
-    signed_in.check_form(&gateway, &headers, &form.csrf)?;
     let id = find(&gateway, &signed_in, &share).await?.share.id;
     let (made, _) = accounts::new_password(&gateway.serve, signed_in.caller(), id, |_| Ok(())).await?;
     let page = find(&gateway, &signed_in, &share).await?.page(&gateway, &signed_in);
@@ -96,12 +97,9 @@ pub(super) async fn new_password(
 /// Sets the keys. What is no key is shown again, with what is wrong with it.
 pub(super) async fn set_keys(
     State(gateway): Here,
-    signed_in: SignedIn,
     Path(share): Path<String>,
-    headers: HeaderMap,
-    Fields(form): Fields<KeysForm>,
+    OwnForm { by: signed_in, fields: form }: OwnForm<KeysForm>,
 ) -> Result<Answer, Answer> {
-    signed_in.check_form(&gateway, &headers, &form.csrf)?;
     let own = find(&gateway, &signed_in, &share).await?;
     let lines: Vec<String> = form.keys.lines().map(str::to_owned).collect();
     match AuthorizedKey::parse_all(&lines) {

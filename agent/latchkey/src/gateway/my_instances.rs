@@ -1,7 +1,6 @@
 //! *My Instances*: what is shared with a person, and the way into each.
 
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use latchkey_access::rows::{SsoOpen, SsoUsers};
 use latchkey_access::{
     AccessTable, Actor, Instance, InstanceId, LogInAs, ShareId, decide, reach, sees, share_terms_now,
@@ -11,8 +10,7 @@ use serde::Deserialize;
 use super::Gateway;
 use super::answer::Answer;
 use super::pages::{InstanceCard, MyInstancesPage, WpAdmin, WpUserItem, WpUsersPage};
-use super::session::{Fields, Here, SignedIn};
-use super::sign_in::CsrfForm;
+use super::session::{Button, Here, OwnFields, OwnForm, SignedIn};
 use crate::caller::Note;
 use crate::problem::Problem;
 use crate::shares::{self, EndInput, grants_in_words};
@@ -26,6 +24,12 @@ pub(super) struct OpenForm {
     csrf: String,
     #[serde(default)]
     wp_user: Option<u64>,
+}
+
+impl OwnFields for OpenForm {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
 }
 
 pub(super) async fn show(State(gateway): Here, signed_in: SignedIn) -> Answer {
@@ -119,12 +123,9 @@ pub(super) async fn wp_users(
 
 pub(super) async fn open_wp_admin(
     State(gateway): Here,
-    signed_in: SignedIn,
     Path(instance): Path<String>,
-    headers: HeaderMap,
-    Fields(form): Fields<OpenForm>,
+    OwnForm { by: signed_in, fields: form }: OwnForm<OpenForm>,
 ) -> Result<Answer, Answer> {
-    signed_in.check_form(&gateway, &headers, &form.csrf)?;
     let id = instance_id(&instance)?;
     let (table, now) = (gateway.serve.state.table(), gateway.serve.state.clock.now());
     let caller = signed_in.caller();
@@ -146,12 +147,9 @@ pub(super) async fn open_wp_admin(
 
 pub(super) async fn leave(
     State(gateway): Here,
-    signed_in: SignedIn,
     Path(share): Path<String>,
-    headers: HeaderMap,
-    Fields(form): Fields<CsrfForm>,
+    OwnForm { by: signed_in, .. }: OwnForm<Button>,
 ) -> Result<Answer, Answer> {
-    signed_in.check_form(&gateway, &headers, &form.csrf)?;
     let id: ShareId = share.parse().map_err(|_| Problem::not_found("share"))?;
     let own = gateway.serve.state.table().share(id).is_some_and(|share| share.person == signed_in.person);
     if !own {

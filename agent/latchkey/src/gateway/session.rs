@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use latchkey_access::{Actor, PersonId};
 use rusqlite::Connection;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -47,7 +48,7 @@ impl SignedIn {
     }
 
     /// Refuses a form that is not one of ours.
-    pub(super) fn check_form(&self, gateway: &Gateway, headers: &HeaderMap, csrf: &str) -> Result<(), Problem> {
+    fn check_form(&self, gateway: &Gateway, headers: &HeaderMap, csrf: &str) -> Result<(), Problem> {
         let own =
             headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes() == gateway.serve.config.gateway.url.as_bytes());
         if own && bool::from(self.csrf.as_bytes().ct_eq(csrf.as_bytes())) {
@@ -179,6 +180,44 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for Fields<T> {
             Answer::from(Problem::new(Code::Invalid, "the form is not complete; open the page again"))
         };
         Form::from_request(request, gateway).await.map(|Form(fields)| Self(fields)).map_err(incomplete)
+    }
+}
+
+/// A form that somebody who is signed in sent from a page of ours; only such a form can be had as this.
+pub(super) struct OwnForm<T> {
+    pub(super) by: SignedIn,
+    pub(super) fields: T,
+}
+
+/// The fields of a form for whoever is signed in.
+pub(super) trait OwnFields: DeserializeOwned {
+    /// What shows that it comes from a page of ours.
+    fn csrf(&self) -> &str;
+}
+
+impl<T: OwnFields> FromRequest<Gateway> for OwnForm<T> {
+    type Rejection = Answer;
+
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Answer> {
+        let (mut parts, body) = request.into_parts();
+        let by = SignedIn::from_request_parts(&mut parts, gateway).await?;
+        let headers = parts.headers.clone();
+        let Fields(fields) = Fields::<T>::from_request(Request::from_parts(parts, body), gateway).await?;
+        by.check_form(gateway, &headers, fields.csrf())?;
+        Ok(Self { by, fields })
+    }
+}
+
+/// A form that is a button only.
+#[derive(Deserialize)]
+pub(super) struct Button {
+    #[serde(default)]
+    csrf: String,
+}
+
+impl OwnFields for Button {
+    fn csrf(&self) -> &str {
+        &self.csrf
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::answer::{Answer, dead_link};
 use super::pages::{ConfirmSignInPage, SignInPage, SignInSentPage};
-use super::session::{self, Fields, Here, SignedIn, check_origin};
+use super::session::{self, Button, Fields, Here, OwnForm, check_origin};
 use super::{Address, Gateway};
 use crate::channels::has_business_here;
 use crate::clock::later;
@@ -31,13 +31,6 @@ const LINKS_PER_MINUTE: u32 = 1;
 pub(super) struct SignInForm {
     #[serde(default)]
     email: String,
-}
-
-/// What a form with nothing to fill in sends.
-#[derive(Deserialize)]
-pub(super) struct CsrfForm {
-    #[serde(default)]
-    pub(super) csrf: String,
 }
 
 /// Whether a person owns an instance or a hosting here.
@@ -142,11 +135,8 @@ pub(super) async fn redeem(
 
 pub(super) async fn sign_out(
     State(gateway): Here,
-    signed_in: SignedIn,
-    headers: HeaderMap,
-    Fields(form): Fields<CsrfForm>,
+    OwnForm { by: signed_in, .. }: OwnForm<Button>,
 ) -> Result<Answer, Answer> {
-    signed_in.check_form(&gateway, &headers, &form.csrf)?;
     let cookie = session::end(&gateway, &signed_in.session).await?;
     Ok(Answer::see("/sign-in").with_cookie(cookie))
 }
