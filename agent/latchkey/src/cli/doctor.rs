@@ -140,6 +140,11 @@ impl Finding {
     }
 }
 
+#[cfg(test)]
+fn is_failure(finding: &Finding) -> bool {
+    matches!(finding, Finding::Failure { .. })
+}
+
 /// A check that cannot be made, as a finding of its own: silence would look like health.
 struct NotLooked(Finding);
 

@@ -136,11 +136,8 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
+    use super::super::is_failure;
     use super::*;
-
-    fn is_failure(finding: &Finding) -> bool {
-        matches!(finding, Finding::Failure { .. })
-    }
 
     #[test]
     fn a_file_that_others_can_change_fails() {

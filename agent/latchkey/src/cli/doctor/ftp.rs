@@ -160,12 +160,8 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     use std::os::unix::net::UnixListener;
 
-    use super::super::greeting;
+    use super::super::{greeting, is_failure};
     use super::*;
-
-    fn is_failure(finding: &Finding) -> bool {
-        matches!(finding, Finding::Failure { .. })
-    }
 
     /// Judges a server that has these two conversations.
     fn judged(conversations: &'static [&'static [&'static str]]) -> Finding {

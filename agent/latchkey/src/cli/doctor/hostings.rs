@@ -80,11 +80,8 @@ fn look_at_hosting(hosting: &Registered, accounts: &str) -> Finding {
 mod tests {
     use std::fs;
 
+    use super::super::is_failure;
     use super::*;
-
-    fn is_failure(finding: &Finding) -> bool {
-        matches!(finding, Finding::Failure { .. })
-    }
 
     #[test]
     fn an_account_or_home_that_changed_since_its_registration_fails() {

@@ -134,11 +134,8 @@ mod tests {
 
     use latchkey_protocol::{PhpEnd, RefusalCode};
 
+    use super::super::is_failure;
     use super::*;
-
-    fn is_failure(finding: &Finding) -> bool {
-        matches!(finding, Finding::Failure { .. })
-    }
 
     fn hosting(id: &str, php: &str) -> Registered {
         let text = format!(

@@ -81,11 +81,8 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, chown};
 
     use super::super::greeting::server;
+    use super::super::is_failure;
     use super::*;
-
-    fn is_failure(finding: &Finding) -> bool {
-        matches!(finding, Finding::Failure { .. })
-    }
 
     #[test]
     fn a_listener_that_is_silent_gone_or_speaks_something_else_fails() {
