@@ -39,6 +39,7 @@ fn forget_peak(pid: u32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
 }
 
+#[expect(clippy::print_stderr, reason = "the figures are what a run wants to tell")]
 fn an_export_of_a_hundred_thousand_rows_is_never_whole_in_memory(node: &Node) {
     let (serve, paths) = (node.serve().unwrap(), node.agent().unwrap().paths());
     let again = RunsAgain(serve);
