@@ -147,7 +147,7 @@ fn same_socket(serve: &Path, auth: &Path) -> Finding {
         );
     }
     match std::fs::symlink_metadata(serve) {
-        Ok(found) if found.file_type().is_socket() => well("the agent answers it"),
+        Ok(found) if found.file_type().is_socket() => well("it and the agent mean the same socket"),
         Ok(_) => failure(format!("{} is no socket", serve.display()), "remove it and restart the agent"),
         Err(error) => failure(format!("{}: {error}", serve.display()), "see `serve`"),
     }
