@@ -2,8 +2,9 @@
 //!
 //! A few lines instead of a logging library: each library here is code that runs as root.
 
-use std::{cell::RefCell, error::Error, fmt::Write as _, io::Write as _, sync::OnceLock};
+use std::{cell::RefCell, fmt::Write as _, io::Write as _, sync::OnceLock};
 
+pub use latchkey_protocol::chain;
 use serde::Deserialize;
 
 static FORMAT: OnceLock<Format> = OnceLock::new();
@@ -41,17 +42,6 @@ pub fn info(message: &str, fields: &[(&str, &str)]) {
 /// Says something that needs a look.
 pub fn warn(message: &str, fields: &[(&str, &str)]) {
     write("warn", message, fields);
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn write(level: &str, message: &str, fields: &[(&str, &str)]) {

@@ -5,13 +5,13 @@
 
 mod asked;
 
-use std::{error::Error, ffi::OsString, fmt, io::Write as _, os::fd::AsFd as _, process::ExitCode};
+use std::{error::Error, ffi::OsString, io::Write as _, os::fd::AsFd as _, process::ExitCode};
 
 use latchkey_files::{
     confinement,
     worker::{Home, Worker},
 };
-use latchkey_protocol::FrameSocket;
+use latchkey_protocol::{FrameSocket, chain};
 use rustix::process::Signal;
 
 use crate::asked::Asked;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // To the broker's log; there is nobody else to tell when that is gone.
-            let _ = writeln!(std::io::stderr(), "latchkey-files: {}", Chain(&*error));
+            let _ = writeln!(std::io::stderr(), "latchkey-files: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -42,19 +42,4 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
     let worker = Worker::start(home, socket)?;
     confinement::keep_to_calls()?;
     Ok(worker.run()?)
-}
-
-/// An error with its causes, in one line.
-struct Chain<'a>(&'a dyn Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

@@ -1,6 +1,7 @@
 //! What a caller is told when something does not work: RFC 9457 problem documents with one closed list of codes.
 
 use latchkey_access::{Denial, DenialKind, Privilege, Rule};
+pub(crate) use latchkey_protocol::chain;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -145,18 +146,6 @@ impl Problem {
         self.retry_after_s = Some(seconds);
         self
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl From<Denial> for Problem {

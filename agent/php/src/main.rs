@@ -16,10 +16,10 @@ mod process;
 mod system_calls;
 mod watch;
 
-use std::{convert::Infallible, error::Error, ffi::OsString, fmt, io::Write as _, os::fd::AsFd, process::ExitCode};
+use std::{convert::Infallible, error::Error, ffi::OsString, io::Write as _, os::fd::AsFd, process::ExitCode};
 
 use latchkey_confine::privileges;
-use latchkey_protocol::PHP_NOT_STARTED;
+use latchkey_protocol::{PHP_NOT_STARTED, chain};
 
 use crate::{call::Call, process::Forked};
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // To the call's log; there is nobody else to tell when that is gone.
-            let _ = writeln!(std::io::stderr(), "latchkey-php: {}", Chain(&*error));
+            let _ = writeln!(std::io::stderr(), "latchkey-php: {}", chain(&*error));
             ExitCode::from(PHP_NOT_STARTED)
         }
     }
@@ -93,19 +93,4 @@ fn tell_confinement() -> Result<u8, Box<dyn Error>> {
     let confinement = latchkey_protocol::Confinement { landlock_abi, seccomp: true };
     serde_json::to_writer(std::io::stdout(), &confinement)?;
     Ok(0)
-}
-
-/// An error with its causes, in one line.
-struct Chain<'a>(&'a dyn Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

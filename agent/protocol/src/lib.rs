@@ -4,9 +4,12 @@
 //! socket: JSON of at most [`FRAME_MAX_BYTES`] with at most [`DESCRIPTORS_MAX`] descriptors beside it. Whatever is
 //! malformed is an error after which the peer has to be dropped. What a request may do is decided in the broker,
 //! not here.
+//!
+//! All of them tell errors in the same way: [`chain()`].
 
 mod audit_head;
 mod bytes;
+mod chain;
 mod files;
 mod frame;
 mod ftp;
@@ -16,6 +19,7 @@ mod php_exit;
 mod site_path;
 
 pub use audit_head::{NoHead, RecordedHead, is_sha256};
+pub use chain::chain;
 pub use files::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,
     FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place,
