@@ -111,6 +111,13 @@ fn indexing_is_shown_and_set() {
 }
 
 #[test]
+fn a_site_without_an_object_cache_has_nothing_to_forget() {
+    let site = Site::shared();
+    check(&site, "object_cache.put", json!({}), json!({}));
+    check(&site, "object_cache.reach", json!({}), json!({"reach": "none_needed"}));
+}
+
+#[test]
 fn users_come_in_pages_ordered_by_id_and_one_is_found_by_id() {
     let site = Site::shared();
     let owner = json!({"id": 1, "login": "owner", "display_name": "owner", "roles": ["administrator"]});
