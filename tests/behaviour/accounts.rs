@@ -208,6 +208,7 @@ fn a_password_is_told_once_and_kept_as_a_hash(node: &Node) {
     let made = ask().done();
     let password = made["password"].as_str().unwrap().to_owned();
     assert_eq!((made["login"].clone(), password.len()), (account(&dev)["login"].clone(), 24));
+    assert_eq!(made["ended"]["closed"]["sftp"], 0, "{made}");
     // A repeat neither tells it again nor makes another one.
     ask().refused(409, "conflict");
     assert_eq!(account(&dev)["has_password"], true);
@@ -428,7 +429,9 @@ fn the_command_line_sets_keys_and_prints_a_password(node: &Node) {
     assert_eq!(printed["password"].as_str().unwrap().len(), 24);
     let login = account(&dev)["login"].as_str().unwrap().to_owned();
     let printed = latchkey(node, &["share", "password", "files-cli", &dev.id, "--as", &dev.email]);
-    assert!(printed.done().contains(&login), "{}", printed.text);
+    let told = |name: &str| printed.done().lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
+    assert_eq!((told("login"), told("password").map(str::len)), (Some(login.as_str()), Some(24)), "{}", printed.text);
+    assert!(printed.text.contains("Nothing was open."), "{}", printed.text);
     assert!(latchkey(node, &["share", "show", "files-cli", &dev.id]).done().contains(&login));
     let _ = latchkey(node, &["share", "keys", "files-cli", &dev.id, "--as", &dev.email]).done();
     assert_eq!(account(&dev)["keys"], json!([]));

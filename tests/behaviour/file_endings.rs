@@ -170,11 +170,7 @@ fn another_password_ends_them(node: &Node) {
     let scene = Scene::on(node, "end-password");
     let path = format!("{}/password", scene.share.path());
     let made = scene.share.person().post(&path, &json!({})).done();
-    // This reply counts nothing.
-    let Scene { docroot, share, account, sessions, bystander, .. } = scene;
-    sessions.are_over_soon();
-    bystander.goes_on();
-    let mut over = Ended { node, docroot, share, account };
+    let mut over = scene.has_ended(&made["ended"]);
     over.account.tries_sftp(With::Password).is_refused();
     over.account.tries_ftp().is_refused();
     over.account.password = made["password"].as_str().unwrap().to_owned();

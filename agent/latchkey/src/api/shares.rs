@@ -87,6 +87,8 @@ pub(crate) struct PasswordOutput {
     login: String,
     /// The new password. It is told this once.
     password: String,
+    /// What ended: sessions that were let in with the former one, or with a key.
+    ended: Ended,
 }
 
 pub(super) async fn set_keys(call: Call) -> Result<Reply, Problem> {
@@ -102,9 +104,9 @@ pub(super) async fn set_keys(call: Call) -> Result<Reply, Problem> {
 pub(super) async fn new_password(call: Call) -> Result<Reply, Problem> {
     let (id, known) = (call.share()?, call.known_generation()?);
     let check = move |share: &Share| refuse_stale(share.generation, known);
-    let (made, _) = accounts::new_password(&call.serve, call.caller.clone(), id, check).await?;
+    let (made, ended) = accounts::new_password(&call.serve, call.caller.clone(), id, check).await?;
     let Credentials { login, password } = made;
-    Ok(Reply::json(&PasswordOutput { login, password })?.with_secret())
+    Ok(Reply::json(&PasswordOutput { login, password, ended })?.with_secret())
 }
 
 /// Runs a change of a share unless the caller knows an older generation of it.

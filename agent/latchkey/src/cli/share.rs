@@ -44,6 +44,8 @@ const LINES: &[Field] = &[
     ("reach", "reach"),
 ];
 
+const CREDENTIALS: &[Field] = &[("login", "login"), ("password", "password")];
+
 /// What can be done with shares.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -160,8 +162,11 @@ impl Which {
     }
 
     fn post(&self, client: &Client, verb: &str) -> Result<Answer, CallError> {
-        let segments = [&self.segments()[..], &[verb]].concat();
-        Ok(Answer::new(client.send(&Call::post(&segments, json!({})))?, outcome))
+        Ok(Answer::new(client.send(&self.verb(verb))?, outcome))
+    }
+
+    fn verb(&self, verb: &str) -> Call {
+        Call::post(&[&self.segments()[..], &[verb]].concat(), json!({}))
     }
 }
 
@@ -233,10 +238,15 @@ impl Ask for Command {
                 let call = Call::put(&[&keys.which.segments()[..], &["keys"]].concat(), keys.body()?);
                 Ok(Answer::new(client.send(&call)?, outcome))
             }
-            Self::Password(which) => which.post(client, "password"),
+            Self::Password(which) => Ok(Answer::new(client.send(&which.verb("password"))?, credentials)),
             Self::Revoke(revoke) => Ok(Answer::new(client.send(&revoke.call())?, outcome)),
         }
     }
+}
+
+/// `{login, password, ended}`, for people.
+fn credentials(reply: &Value) -> String {
+    [view::record(reply, CREDENTIALS), ended(at(reply, "ended"))].join("\n")
 }
 
 /// A share, or `{share, ended}`, or only `{ended}`, or nothing at all, for people.
