@@ -35,6 +35,7 @@ pub struct FilePermit {
     hosting: HostingId,
     instance: Option<InstanceId>,
     share: Option<ShareId>,
+    rule: Rule,
     /// By the one protocol; its path is relative to the home.
     access: FileAccess,
 }
@@ -53,6 +54,11 @@ impl FilePermit {
     /// The share that it rests on; none for an account of the whole hosting.
     pub const fn share(&self) -> Option<ShareId> {
         self.share
+    }
+
+    /// The rule that allowed it.
+    pub const fn rule(&self) -> Rule {
+        self.rule
     }
 
     /// The folder that is its root, relative to the hosting's home; empty for the home itself.
@@ -101,6 +107,7 @@ pub fn decide_files(
         hosting: hosting.id.clone(),
         instance: Some(instance.id.clone()),
         share: Some(id),
+        rule: Rule::A10,
         access: FileAccess { kind: protocol.into(), path, ..held },
     })
 }
@@ -118,7 +125,7 @@ pub fn decide_hosting_files(
         return Err(Denial::forbidden(Rule::A1, format!("the account is not for {}", protocol.as_str())));
     }
     let access = FileAccess { kind: protocol.into(), ..access.clone() };
-    Ok(FilePermit { hosting: hosting.id.clone(), instance: None, share: None, access })
+    Ok(FilePermit { hosting: hosting.id.clone(), instance: None, share: None, rule: Rule::A4, access })
 }
 
 fn open_hosting<'t>(table: &'t AccessTable, id: &HostingId) -> Result<&'t Hosting, Denial> {

@@ -1,7 +1,7 @@
 //! File accounts: what they open now, and each reason why they do not.
 
 use super::*;
-use latchkey_access::{FileProtocol, decide_files, decide_hosting_files};
+use latchkey_access::{FileProtocol, Rule, decide_files, decide_hosting_files};
 
 const SFTP: FileProtocol = FileProtocol::Sftp;
 const FTP: FileProtocol = FileProtocol::Ftp;
@@ -86,6 +86,18 @@ fn files_are_cut_down_by_everybody_above() {
     check_files(&node, guest, SFTP, "live/wp-admin");
     node.alter(lead, |share| share.state = ShareState::Suspended);
     check_files(&node, guest, SFTP, "403 A10");
+}
+
+#[test]
+fn what_lets_in_names_its_rule() {
+    let (node, _, guest) = two();
+    let hosting = "acme".parse().unwrap();
+    let rules = [
+        decide_files(&node.table, guest, SFTP, node.now).unwrap().rule(),
+        decide_hosting_files(&node.table, &hosting, &files(FileAccessKind::Sftp, "logs", true), SFTP).unwrap().rule(),
+    ];
+    // A share has its own terms as far as everybody above it holds them; a hosting need only be open.
+    assert_eq!(rules, [Rule::A10, Rule::A4]);
 }
 
 #[test]

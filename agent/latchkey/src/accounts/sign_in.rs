@@ -176,7 +176,7 @@ pub(crate) async fn enter(serve: &Arc<Serve>, who: SignedIn, switch: Arc<dyn Swi
     });
     match decided {
         Some(Ok(())) => {
-            entry.whose.was_let_in(serve, latchkey_access::Rule::A7).await;
+            entry.whose.was_let_in(serve, permit.rule()).await;
             Ok(Entrance { permit, entry })
         }
         Some(Err(denial)) => Err(refuse(serve, &entry.whose, &denial)),

@@ -238,6 +238,7 @@ async fn who_is_let_in_and_who_is_not_is_in_the_audit_with_address_and_client() 
     assert!(rows.iter().all(|row| row.contains("127.0.0.1") && row.contains("SSH-2.0-trial")), "{rows:?}");
     assert!(rows.iter().all(|row| row.contains("\"actor\":\"jo@example.org\"")), "{rows:?}");
     assert!(rows.iter().any(|row| row.contains("\"denied\"") && row.contains("refused 3 times")), "{rows:?}");
+    assert!(rows.iter().any(|row| row.contains("\"allowed\"") && row.contains("\"rule\":\"A10\"")), "{rows:?}");
     let uploads = fixture.audited("file.upload");
     assert_eq!(uploads.len(), 1);
     assert!(uploads.iter().all(|row| row.contains("2 times, the first wp-content/a.php")), "{uploads:?}");
@@ -374,6 +375,8 @@ async fn an_account_of_the_hosting_outlives_the_share_it_was_made_with_and_is_na
     let socket = Socket::new(Ends::AtOnce);
     let entrance = enter(&fixture.serve, who, socket.clone()).await.unwrap();
     assert_eq!(entrance.permit.root(), "live");
+    let rows = fixture.audited("sftp.sign_in");
+    assert!(rows.iter().all(|row| row.contains("\"rule\":\"A4\"")) && rows.len() == 1, "{rows:?}");
     let ended = fixture.alter(|share| share.state = ShareState::Revoked).await;
     assert!(!socket.is_killed());
     assert_eq!(ended.residue.len(), 1);
