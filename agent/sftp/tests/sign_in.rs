@@ -1,4 +1,4 @@
-//! Up to signing in: how many may try, and what does not let in.
+//! Up to signing in: how many may try, with how many keys, and what does not let in.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,12 +10,14 @@
 
 mod node;
 
+use std::fs;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
-use latchkey_sftp::Limits;
+use latchkey_sftp::{HostKey, Limits, PublicKey};
 use node::raw::{self, Raw, string};
-use node::{Node, WRITER, patient, text, wait_for};
+use node::{Node, PASSWORD, WRITER, complaint, patient, run, text, wait_for};
 use russh::client;
 use russh::keys::HashAlg;
 use russh::keys::agent::AgentIdentity;
@@ -71,6 +73,32 @@ fn whoever_has_signed_in_is_bounded_over_all_sources_and_stays() {
     });
 }
 
+#[test]
+fn a_client_may_ask_about_twenty_keys_and_no_more() {
+    // A key that is only asked about takes none of a failure's time.
+    let failure = Duration::from_secs(20);
+    let node = Node::with(Limits { rejection_time: failure, ..patient() });
+    let wrong: Vec<String> = (0..20)
+        .map(|number| {
+            let path = node.path(&format!("wrong-{number}"));
+            fs::write(&path, HostKey::generate().unwrap().to_secret_text().unwrap()).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            format!("-oIdentityFile={}", path.display())
+        })
+        .collect();
+    fs::write(node.path("batch"), "ls\n").unwrap();
+    let after = |wrong: &[String]| {
+        let mut sftp = node.command("sftp");
+        // OpenSSH asks in the order in which they are named; the right one is named last.
+        sftp.args(wrong).args(node.openssh_options()).arg("-b").arg(node.path("batch"));
+        run(sftp.arg(format!("{WRITER}@127.0.0.1")))
+    };
+    let began = Instant::now();
+    text(&after(&wrong[..19]));
+    assert!(began.elapsed() < failure);
+    complaint(&after(&wrong));
+}
+
 /// Signs with something else than the key, or not at all.
 struct Signer {
     with: Option<[u8; 64]>,
@@ -102,13 +130,54 @@ impl russh::Signer for Signer {
     }
 }
 
+async fn client(node: &Node) -> client::Handle<raw::Anybody> {
+    client::connect(Default::default(), node.address, raw::Anybody).await.unwrap()
+}
+
+#[test]
+fn keys_that_are_asked_about_are_no_failures_and_wrong_passwords_are() {
+    let node = Node::with(Limits { attempts: 2, ..patient() });
+    node.runtime.block_on(async {
+        let mut client = client(&node).await;
+        let mut signer = Signer { with: None, was_asked: false };
+        for _ in 0..19 {
+            let key = PublicKey::from_openssh(&HostKey::generate().unwrap().public_line()).unwrap();
+            let answer = client.authenticate_publickey_with(WRITER, key, None, &mut signer).await;
+            assert!(!answer.unwrap().success() && !signer.was_asked);
+        }
+        for _ in 0..2 {
+            assert!(!client.authenticate_password(WRITER, "wrong").await.unwrap().success());
+        }
+        // Not answered any more.
+        let third = client.authenticate_password(WRITER, PASSWORD).await;
+        assert!(!third.is_ok_and(|answer| answer.success()));
+    });
+}
+
+#[test]
+fn proofs_that_are_wrong_are_failures() {
+    let node = Node::with(Limits { attempts: 2, ..patient() });
+    node.runtime.block_on(async {
+        let mut client = client(&node).await;
+        for _ in 0..2 {
+            let mut signer = Signer { with: Some([7; 64]), was_asked: false };
+            let key = node.gatekeeper.key.clone();
+            let answer = client.authenticate_publickey_with(WRITER, key, None, &mut signer).await;
+            assert!(signer.was_asked && !answer.unwrap().success());
+        }
+        let third = client.authenticate_password(WRITER, PASSWORD).await;
+        assert!(!third.is_ok_and(|answer| answer.success()));
+        assert!(self::client(&node).await.authenticate_password(WRITER, PASSWORD).await.unwrap().success());
+    });
+}
+
 #[test]
 fn a_key_that_is_offered_and_not_signed_with_does_not_let_in() {
     let node = Node::start();
     node.runtime.block_on(async {
         for with in [Some([7; 64]), None] {
             let mut signer = Signer { with, was_asked: false };
-            let mut client = client::connect(Default::default(), node.address, raw::Anybody).await.unwrap();
+            let mut client = client(&node).await;
             let key = node.gatekeeper.key.clone();
             let answer = client.authenticate_publickey_with(WRITER, key, None, &mut signer).await;
             assert!(signer.was_asked, "the server does not know the key");

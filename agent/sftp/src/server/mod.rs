@@ -162,7 +162,8 @@ fn config(key: &HostKey, limits: &Limits) -> Config {
         // No version: whoever looks for one with a known flaw need not find it.
         server_id: SshId::Standard("SSH-2.0-Latchkey".into()),
         methods: visitor::methods(),
-        auth_rejection_time: limits.rejection_time,
+        // Passwords and proofs take longer, which the visitor sees to.
+        auth_rejection_time: limits.refused_key_time,
         // Each client asks first which methods there are. That is no attempt.
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![key.private()],
@@ -177,7 +178,9 @@ fn config(key: &HostKey, limits: &Limits) -> Config {
             rekey_time_limit: Duration::from_secs(3600),
         },
         preferred: algorithms::preferred(),
-        max_auth_attempts: limits.attempts,
+        // The SSH layer counts whatever it refuses: the first question, and each key that a client only asks about. What
+        // is a failure the visitor counts.
+        max_auth_attempts: (1 + visitor::OFFERS_MAX + limits.attempts) as usize,
         inactivity_timeout: Some(limits.inactivity),
         ..Config::default()
     }

@@ -27,9 +27,11 @@ pub struct Limits {
     /// How long signing in may take.
     pub login_grace: Duration,
     /// How often signing in may fail on one connection.
-    pub attempts: usize,
+    pub attempts: u32,
     /// How long each refused attempt takes, whatever the reason.
     pub rejection_time: Duration,
+    /// How long it takes to refuse a key that a client only asks about. It may have many of them to ask about.
+    pub refused_key_time: Duration,
     /// A connection on which nothing comes in for so long ends.
     pub inactivity: Duration,
     /// A connection on which nothing moves for so long, although it is not the client that is waited for, ends.
@@ -58,6 +60,7 @@ impl Default for Limits {
             rejection_time: Duration::from_millis(250),
             inactivity: Duration::from_secs(15 * 60),
             stuck_after: Duration::from_secs(45),
+            refused_key_time: Duration::from_millis(50),
             channels: 10,
             penalty: Duration::from_secs(5),
             penalty_from: Duration::from_secs(25),

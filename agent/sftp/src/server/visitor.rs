@@ -12,6 +12,7 @@ use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Sessi
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, MethodKind, MethodSet, Pty};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use super::algorithms;
 use super::sources::Limits;
@@ -22,7 +23,7 @@ use crate::session::{Entered, Line, Notes, Session};
 /// Requests that a client may send on a channel before it asks for the subsystem: variables of its environment.
 const REQUESTS_BEFORE_START: u32 = 64;
 /// Keys that a client may ask about on one connection.
-const OFFERS_MAX: u32 = 20;
+pub(super) const OFFERS_MAX: u32 = 20;
 
 /// Why a connection ended before its client wanted it to.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub(super) enum ConnectionError {
     /// The SSH layer says why.
     #[error(transparent)]
     Ssh(#[from] russh::Error),
+    /// Signing in failed too often.
+    #[error("signing in failed too often")]
+    TooManyFailures,
     /// Nobody signed in in time.
     #[error("nobody signed in in time")]
     NoSignIn,
@@ -50,6 +54,7 @@ pub(super) enum ConnectionError {
 /// What happened on a connection, for whoever watches over it.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    /// Wrong passwords, and keys that would do and were not proven.
     failures: AtomicU32,
     has_signed_in: AtomicBool,
     signed_in: Notify,
@@ -126,14 +131,22 @@ impl<G: Gatekeeper> Visitor<G> {
         &self.peer
     }
 
-    fn refuse(&self) -> Auth {
-        self.record.failures.fetch_add(1, Ordering::AcqRel);
-        refused()
+    fn ensure_may_try(&self) -> Result<(), ConnectionError> {
+        if self.record.failures() < self.limits.attempts { Ok(()) } else { Err(ConnectionError::TooManyFailures) }
     }
 
-    fn sign_in(&mut self, who: Option<G::SignedIn>) -> Auth {
+    fn count_failure(&self) {
+        self.record.failures.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The answer to an attempt that began then: a refusal takes its time.
+    async fn sign_in(&mut self, who: Option<G::SignedIn>, began: Instant) -> Auth {
         self.signed_in = who;
-        if self.signed_in.is_some() { Auth::Accept } else { self.refuse() }
+        if self.signed_in.is_some() {
+            return Auth::Accept;
+        }
+        sleep_until(began + self.limits.rejection_time).await;
+        refused()
     }
 
     /// Refuses a request on a channel that is not served yet; on one that is it makes no sense.
@@ -177,12 +190,18 @@ impl<G: Gatekeeper> Handler for Visitor<G> {
     }
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, Self::Error> {
+        self.ensure_may_try()?;
+        let began = Instant::now();
         self.peer();
         let who = self.gatekeeper.by_password(login, password, &self.peer).await;
-        Ok(self.sign_in(who))
+        if who.is_none() {
+            self.count_failure();
+        }
+        Ok(self.sign_in(who, began).await)
     }
 
     async fn auth_publickey_offered(&mut self, login: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+        self.ensure_may_try()?;
         self.offers += 1;
         if self.offers > OFFERS_MAX {
             return Err(ConnectionError::OutOfPlace("more keys than anybody has"));
@@ -190,18 +209,24 @@ impl<G: Gatekeeper> Handler for Visitor<G> {
         self.peer();
         let is_known = algorithms::is_accepted(offer.algorithm)
             && self.gatekeeper.knows_key(login, offer.public_key, &self.peer).await;
-        // A key that is not known is no failure of the one who asks: a client asks about all it has.
-        Ok(if is_known { Auth::Accept } else { refused() })
+        if !is_known {
+            // No failure of the one who asks: a client asks about all it has.
+            return Ok(refused());
+        }
+        // A failure unless a signature follows that lets in: the SSH layer does not tell of a wrong one.
+        self.count_failure();
+        Ok(Auth::Accept)
     }
 
     async fn auth_publickey(&mut self, login: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        let began = Instant::now();
         if !algorithms::is_accepted(key.algorithm) {
-            return Ok(self.refuse());
+            return Ok(self.sign_in(None, began).await);
         }
         self.peer();
         let key: &PublicKey = key.public_key;
         let who = self.gatekeeper.by_key(login, key, &self.peer).await;
-        Ok(self.sign_in(who))
+        Ok(self.sign_in(who, began).await)
     }
 
     async fn auth_succeeded(&mut self, session: &mut SshSession) -> Result<(), Self::Error> {

@@ -105,7 +105,8 @@ fn access(login: &str) -> Option<Access> {
 
 /// Limits under which no test has to wait.
 pub(crate) fn patient() -> Limits {
-    Limits { penalty: Duration::ZERO, rejection_time: Duration::from_millis(20), ..Limits::default() }
+    let short = Duration::from_millis(20);
+    Limits { penalty: Duration::ZERO, rejection_time: short, refused_key_time: short, ..Limits::default() }
 }
 
 impl Node {
