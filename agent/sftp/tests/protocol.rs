@@ -164,7 +164,7 @@ fn other_ways_of_opening_work_in_place() {
         let resumed = raw.open(b"f", WRITE | CREATE).await.handle();
         assert_eq!(raw.write(&resumed, 8, b"XY").await, OK);
         assert_eq!(fs::read(node.site("f")).unwrap(), b"01234567XY");
-        assert_eq!(raw.read(&resumed).await.status(), FAILURE);
+        assert_eq!(raw.read(&resumed).await.status(), MISSING);
         let appended = raw.open(b"f", WRITE | APPEND).await.handle();
         assert_eq!(raw.write(&appended, 0, b"Z").await, OK);
         assert_eq!(fs::read(node.site("f")).unwrap(), b"01234567XYZ");
@@ -206,7 +206,7 @@ fn an_account_that_may_only_read_is_refused_each_change_and_may_read() {
         }
         let handle = raw.open(b"f", READ).await.handle();
         assert_eq!(raw.ask(10, 1, &[&string(&handle), &mode]).await.status(), DENIED);
-        assert_eq!(raw.write(&handle, 0, b"x").await, FAILURE);
+        assert_eq!(raw.write(&handle, 0, b"x").await, DENIED);
         assert_eq!(raw.read(&handle).await.rest[4..], b"content"[..]);
         assert_eq!(raw.close(&handle).await, OK);
     });
@@ -232,6 +232,67 @@ fn handles_are_bounded_and_given_back() {
         assert_eq!(raw.close(&handles[0]).await, OK);
         assert_eq!(raw.close(&handles[0]).await, FAILURE);
         assert_eq!(raw.on_path(11, b"/").await.kind, 102);
+    });
+}
+
+#[test]
+fn a_file_is_read_and_written_only_if_it_was_opened_for_that() {
+    let node = Node::start();
+    fs::write(node.site("f"), "content").unwrap();
+    node.runtime.block_on(async {
+        let mut raw = Raw::begin(&node, WRITER).await;
+        let (read, written) = (raw.open(b"f", READ).await.handle(), raw.open(b"f", WRITE).await.handle());
+        let directory = raw.on_path(11, b"/").await.handle();
+        assert_eq!((raw.write(&read, 0, b"new").await, raw.write(&written, 0, b"CON").await), (MISSING, OK));
+        assert_eq!(raw.read(&written).await.status(), MISSING);
+        assert_eq!(raw.read(&read).await.rest[4..], *b"CONtent");
+        assert_eq!((raw.write(&directory, 0, b"x").await, raw.read(&directory).await.status()), (FAILURE, FAILURE));
+    });
+    assert_eq!(fs::read(node.site("f")).unwrap(), b"CONtent");
+}
+
+/// Names and modes of a directory, of one READDIR each.
+async fn listed(raw: &mut Raw, path: &[u8]) -> Vec<Vec<(String, u32)>> {
+    let handle = string(&raw.on_path(11, path).await.handle());
+    let mut all = Vec::new();
+    loop {
+        let reply = raw.ask(12, 1, &[&handle]).await;
+        if reply.kind == 101 {
+            assert_eq!(reply.status(), END);
+            return all;
+        }
+        let mut rest = &reply.rest[4..];
+        let mut some = Vec::new();
+        while !rest.is_empty() {
+            let mut text = || {
+                let end = 4 + usize::try_from(u32::from_be_bytes(rest[..4].try_into().unwrap())).unwrap();
+                let text = String::from_utf8_lossy(&rest[4..end]).into_owned();
+                rest = &rest[end..];
+                text
+            };
+            let (name, line) = (text(), text());
+            assert!(line.ends_with(&name), "{line}");
+            // Flags, size, owners; then the mode, and times.
+            some.push((name, u32::from_be_bytes(rest[20..24].try_into().unwrap()) & 0o7777));
+            rest = &rest[32..];
+        }
+        all.push(some);
+    }
+}
+
+#[test]
+fn a_listing_begins_with_the_directory_and_the_one_above_and_above_the_root_is_the_root() {
+    let node = Node::start();
+    fs::create_dir_all(node.site("d/e")).unwrap();
+    for (directory, mode) in [("", 0o700), ("d", 0o711), ("d/e", 0o751)] {
+        fs::set_permissions(node.site(directory), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let entry = |name: &str, mode| (name.to_owned(), mode);
+    node.runtime.block_on(async {
+        let mut raw = Raw::begin(&node, WRITER).await;
+        assert_eq!(listed(&mut raw, b"/").await, [[entry(".", 0o700), entry("..", 0o700), entry("d", 0o711)]]);
+        assert_eq!(listed(&mut raw, b"d").await, [[entry(".", 0o711), entry("..", 0o700), entry("e", 0o751)]]);
+        assert_eq!(listed(&mut raw, b"/d/e").await, [[entry(".", 0o751), entry("..", 0o711)]]);
     });
 }
 

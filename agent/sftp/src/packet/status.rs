@@ -16,8 +16,10 @@ pub(crate) enum Status {
     ReadOnlyAccount,
     /// Owners never change.
     OwnersStay,
-    /// The handle is none, or is of the wrong kind, or was not opened for this.
+    /// The handle is none, or is of the wrong kind.
     BadHandle,
+    /// The file was not opened for this: reading or writing.
+    NotOpenedForThis,
     TooManyHandles,
     Unsupported,
     /// The name is no path.
@@ -32,7 +34,8 @@ impl Status {
         match self {
             Self::Done => 0,
             Self::EndOfFile => 1,
-            Self::Fault(FileFault::NotFound) => 2,
+            // As OpenSSH answers EBADF.
+            Self::Fault(FileFault::NotFound) | Self::NotOpenedForThis => 2,
             Self::Fault(FileFault::Denied | FileFault::ReadOnly) | Self::ReadOnlyAccount | Self::OwnersStay => 3,
             Self::Unsupported => 8,
             Self::Fault(_) | Self::BadHandle | Self::TooManyHandles | Self::BadName | Self::Unavailable => 4,
@@ -48,7 +51,8 @@ impl Status {
             Self::Fault(fault) => sentence(&fault.to_string()),
             Self::ReadOnlyAccount => "This account may only read".into(),
             Self::OwnersStay => "Owners cannot be changed here".into(),
-            Self::BadHandle => "No such handle, or not open for this".into(),
+            Self::BadHandle => "No such handle".into(),
+            Self::NotOpenedForThis => "The file was not opened for this".into(),
             Self::TooManyHandles => "Too many open files; close some first".into(),
             Self::Unsupported => "Operation unsupported".into(),
             Self::BadName => "The name is too long or holds a zero byte".into(),

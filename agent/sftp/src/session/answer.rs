@@ -92,8 +92,8 @@ impl Session {
     async fn open_directory(&mut self, path: &[u8]) -> Result<Answer, Status> {
         self.handles.ensure_room()?;
         let path = site_path(path)?;
-        let directory = self.entered.tree.open_directory(&path).await?;
-        Ok(Answer::Handle(self.handles.insert(Handle::Directory(Listing::new(directory, path)))))
+        let listing = Listing::open(&self.entered.tree, path).await?;
+        Ok(Answer::Handle(self.handles.insert(Handle::Directory(listing))))
     }
 
     /// Closes a handle; an upload gets its name now.

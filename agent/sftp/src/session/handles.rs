@@ -86,11 +86,13 @@ impl Handles {
     }
 
     pub(super) fn file_for_reading(&mut self, id: HandleId) -> Result<&mut FileHandle, Status> {
-        self.file(id).and_then(|file| if file.opened_for.reading { Ok(file) } else { Err(Status::BadHandle) })
+        let file = self.file(id)?;
+        if file.opened_for.reading { Ok(file) } else { Err(Status::NotOpenedForThis) }
     }
 
     pub(super) fn file_for_writing(&mut self, id: HandleId) -> Result<&mut FileHandle, Status> {
-        self.file(id).and_then(|file| if file.opened_for.writing { Ok(file) } else { Err(Status::BadHandle) })
+        let file = self.file(id)?;
+        if file.opened_for.writing { Ok(file) } else { Err(Status::NotOpenedForThis) }
     }
 
     pub(super) fn directory(&mut self, id: HandleId) -> Result<&mut Listing, Status> {

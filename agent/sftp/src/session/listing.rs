@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use latchkey_files::tree::Directory;
-use latchkey_protocol::{FileEntry, SitePath};
+use latchkey_files::tree::{Directory, Tree};
+use latchkey_protocol::{FileEntry, Links, SitePath};
 
 use crate::clock;
 use crate::packet::reply::{Listed, Replies};
@@ -18,13 +18,23 @@ const NAMES_MAX: usize = 128;
 pub(super) struct Listing {
     directory: Directory,
     path: SitePath,
-    /// Read and not sent yet.
+    /// Not sent yet: first `.` and `..`, then what was read.
     entries: VecDeque<FileEntry>,
+    has_begun: bool,
 }
 
 impl Listing {
-    pub(super) const fn new(directory: Directory, path: SitePath) -> Self {
-        Self { directory, path, entries: VecDeque::new() }
+    /// Opens a directory. Above the root there is the root, as with `chroot`.
+    pub(super) async fn open(tree: &Tree, path: SitePath) -> Result<Self, Status> {
+        let above = path.split().map_or(SitePath::ROOT, |(above, _)| above);
+        let (directory, itself, above) = tokio::try_join!(
+            tree.open_directory(&path),
+            tree.stat(&path, Links::Followed),
+            tree.stat(&above, Links::Followed)
+        )?;
+        let entry = |name: &[u8], attributes| FileEntry { name: name.to_vec(), attributes };
+        let entries = [entry(b".", itself), entry(b"..", above)].into();
+        Ok(Self { directory, path, entries, has_begun: false })
     }
 
     pub(super) const fn path(&self) -> &SitePath {
@@ -33,8 +43,9 @@ impl Listing {
 
     /// Answers with the next names.
     pub(super) async fn read(&mut self, id: RequestId, replies: &mut Replies) -> Result<(), Status> {
-        if self.entries.is_empty() {
-            self.entries = self.directory.next().await?.into();
+        if self.entries.is_empty() || !self.has_begun {
+            self.entries.extend(self.directory.next().await?);
+            self.has_begun = true;
         }
         if self.entries.is_empty() {
             return Err(Status::EndOfFile);

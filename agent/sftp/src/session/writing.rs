@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Session;
 use super::answer::Answer;
 use crate::conn::Switch;
+use crate::gatekeeper::Access;
 use crate::packet::input::WritePiece;
 use crate::packet::request::HandleId;
 use crate::packet::status::Status;
@@ -45,6 +46,9 @@ impl Session {
     }
 
     fn write_piece(&mut self, piece: &WritePiece) -> Result<(), Status> {
+        if self.entered.access == Access::ReadOnly {
+            return Err(Status::ReadOnlyAccount);
+        }
         let handle = self.handles.file_for_writing(piece.handle)?;
         match self.pace.keep(|| handle.file.file().write_all_at(&piece.bytes, piece.offset)) {
             Ok(()) => {
