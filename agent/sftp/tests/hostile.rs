@@ -11,8 +11,10 @@
 mod node;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use latchkey_sftp::Limits;
@@ -238,22 +240,87 @@ fn many_sessions_are_ended_at_once_and_the_others_go_on() {
     });
 }
 
+/// A session that asks and asks and reads no reply, until nothing more is taken.
+async fn flooding(node: &Node) -> Raw {
+    let config = client::Config { window_size: 100, ..client::Config::default() };
+    let flooding = Raw::on(raw::connection_with(node, WRITER, config).await).await;
+    flooding.send(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).await;
+    let flood = request(17, 9, &[&string(b"f")]).repeat(1000);
+    let send = async { while flooding.channel.data(&flood[..]).await.is_ok() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(2), send).await;
+    flooding
+}
+
 #[test]
 fn a_flood_that_nobody_reads_the_replies_of_is_cut_off() {
     let node = Node::with(Limits { stuck_after: Duration::from_millis(600), ..patient() });
     fs::write(node.site("f"), noise(1 << 20)).unwrap();
     node.runtime.block_on(async {
-        let config = client::Config { window_size: 100, ..client::Config::default() };
-        let flooding = Raw::on(raw::connection_with(&node, WRITER, config).await).await;
         let quiet = Raw::begin(&node, WRITER).await;
-        flooding.send(&[0, 0, 0, 5, 1, 0, 0, 0, 3]).await;
-        let flood = request(17, 9, &[&string(b"f")]).repeat(1000);
-        let send = async { while flooding.channel.data(&flood[..]).await.is_ok() {} };
-        let _ = tokio::time::timeout(Duration::from_secs(2), send).await;
+        let flooding = flooding(&node).await;
         wait_for("it is cut off", || flooding.connection.is_closed());
         // Who only says nothing is waited for.
         assert!(!quiet.connection.is_closed());
     });
+}
+
+/// Connections that leave a key exchange unfinished, in this way; they are at that when this returns.
+fn stalling(node: &Node, how: &str, count: usize) -> Child {
+    let python = xtask::python::environment_of("sftp-clients").unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/stalls.py");
+    let mut command = node.command(python.to_str().unwrap());
+    command.arg(script).args([how, &node.port(), WRITER, PASSWORD, &count.to_string()]);
+    let mut stalling = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(stalling.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "stalled\n");
+    stalling
+}
+
+#[test]
+fn key_exchanges_that_a_client_leaves_unfinished_cost_a_bound_and_end() {
+    let (short, long) = (Duration::from_secs(4), Duration::from_secs(15 * 60));
+    // Each by the one limit that is its own: nothing comes in, something comes that may not, what comes is not taken.
+    for (how, count, inactivity, stuck_after) in
+        [("begins", 8, short, long), ("begins and floods", 2, long, long), ("ignores and floods", 2, long, short)]
+    {
+        let node = Node::with(Limits { inactivity, stuck_after, rekey_after_bytes: 64 << 10, ..patient() });
+        fs::write(node.site("f"), noise(1 << 20)).unwrap();
+        good_client_is_served(&node);
+        let before = memory();
+        let mut stalling = stalling(&node, how, count);
+        let grown = memory().saturating_sub(before);
+        assert!(grown < 64 << 20, "{how}: {grown} bytes");
+        good_client_is_served(&node);
+        assert!(stalling.wait().unwrap().success(), "{how}");
+        wait_for("all sessions have ended", || node.gatekeeper.seen.lock().unwrap().left == count + 2);
+    }
+}
+
+#[test]
+fn a_session_is_ended_also_while_its_client_leaves_a_key_exchange_unfinished() {
+    let node = Node::start();
+    fs::write(node.site("f"), noise(1 << 20)).unwrap();
+    let mut stalling = stalling(&node, "begins", 1);
+    the_session_is_ended(&node);
+    assert!(stalling.wait().unwrap().success());
+}
+
+/// At once, and nothing of it stays.
+#[track_caller]
+fn the_session_is_ended(node: &Node) {
+    let session = node.gatekeeper.seen.lock().unwrap().sessions[0].clone();
+    session.kill();
+    let ended = node.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), session.ended()).await });
+    ended.expect("something of it stays");
+}
+
+#[test]
+fn a_session_is_ended_also_behind_a_closed_gate() {
+    let node = Node::start();
+    fs::write(node.site("f"), noise(1 << 20)).unwrap();
+    let _flooding = node.runtime.block_on(flooding(&node));
+    the_session_is_ended(&node);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::Gate;
+
 /// Ends a session, as often as anybody likes, and tells when it has ended.
 #[derive(Debug, Clone)]
 pub struct SessionHandle {
@@ -16,6 +18,7 @@ pub struct SessionHandle {
 #[derive(Debug, Clone)]
 pub(crate) struct Switch {
     stream: Weak<TcpStream>,
+    gate: Arc<Gate>,
     thrown: Arc<watch::Sender<bool>>,
 }
 
@@ -52,12 +55,14 @@ impl SessionHandle {
 }
 
 impl Switch {
-    pub(crate) fn of(stream: &Arc<TcpStream>) -> Self {
-        Self { stream: Arc::downgrade(stream), thrown: Arc::new(watch::Sender::new(false)) }
+    pub(crate) fn of(stream: &Arc<TcpStream>, gate: &Arc<Gate>) -> Self {
+        let thrown = Arc::new(watch::Sender::new(false));
+        Self { stream: Arc::downgrade(stream), gate: Arc::clone(gate), thrown }
     }
 
     pub(crate) fn throw(&self) {
         self.thrown.send_replace(true);
+        self.gate.end();
         // A socket that is gone, or that the peer has left, needs no shutting.
         if let Some(stream) = self.stream.upgrade() {
             let _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both);

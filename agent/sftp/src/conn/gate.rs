@@ -1,5 +1,6 @@
 //! How much of a connection's input is queued, and whether anything of it moves.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,6 +18,7 @@ pub(crate) struct Gate {
     /// Grows with whatever is read, written or worked off.
     progress: AtomicU64,
     waits_for_peer: AtomicBool,
+    is_over: AtomicBool,
     identification: OnceLock<String>,
 }
 
@@ -31,23 +33,36 @@ impl Gate {
         self.queued.fetch_sub(cost(length), Ordering::AcqRel);
         self.note_progress();
         if self.is_open() {
-            let waker = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-            waker.into_iter().for_each(Waker::wake);
+            self.wake();
         }
     }
 
-    /// Ready while the gate is open.
-    pub(super) fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
+    /// The connection is over. Whoever waits at the gate learns of it there: nobody is going to open it any more.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let waker = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready while the gate is open; an error when the connection is over.
+    pub(super) fn poll_open(&self, context: &Context<'_>) -> Poll<io::Result<()>> {
         self.waits_for_peer.store(false, Ordering::Release);
         if !self.is_open() {
             *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
-            // It may have opened before the waker was there to be woken.
-            if !self.is_open() {
-                return Poll::Pending;
-            }
+        }
+        // After that: it may have opened, or be over, before the waker was there to be woken.
+        if self.is_over.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if !self.is_open() {
+            return Poll::Pending;
         }
         self.note_progress();
-        Poll::Ready(())
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn waits_for_input(&self) {
@@ -116,6 +131,17 @@ mod tests {
         gate.sub(8 * 1024 * 1024);
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
         assert!(gate.poll_open(&context).is_ready());
+    }
+
+    #[test]
+    fn who_waits_at_a_closed_gate_learns_that_the_connection_is_over() {
+        let (gate, woken) = (Gate::default(), Arc::new(Counted::default()));
+        let waker = Waker::from(woken.clone());
+        gate.add(9 * 1024 * 1024);
+        assert!(gate.poll_open(&Context::from_waker(&waker)).is_pending());
+        gate.end();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        assert!(matches!(gate.poll_open(&Context::from_waker(&waker)), Poll::Ready(Err(_))));
     }
 
     #[test]

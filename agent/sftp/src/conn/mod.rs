@@ -38,7 +38,7 @@ impl Conn {
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
         let stream = Arc::new(stream);
-        let switch = Switch::of(&stream);
+        let switch = Switch::of(&stream, &gate);
         let buffer = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
         Ok((Self { stream, gate, buffer, from: 0, to: 0 }, switch))
     }
@@ -67,7 +67,7 @@ impl Conn {
 impl AsyncRead for Conn {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.gate.poll_open(context));
+        ready!(this.gate.poll_open(context))?;
         if this.from == this.to {
             ready!(this.poll_fill(context))?;
         }

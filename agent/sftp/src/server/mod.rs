@@ -173,8 +173,8 @@ fn config(key: &HostKey, limits: &Limits) -> Config {
         channel_buffer_size: 100_000,
         event_buffer_size: 4,
         limits: russh::Limits {
-            rekey_write_limit: 1 << 30,
-            rekey_read_limit: 1 << 30,
+            rekey_write_limit: limits.rekey_after_bytes,
+            rekey_read_limit: limits.rekey_after_bytes,
             rekey_time_limit: Duration::from_secs(3600),
         },
         preferred: algorithms::preferred(),

@@ -34,6 +34,8 @@ pub struct Limits {
     pub refused_key_time: Duration,
     /// A connection on which nothing comes in for so long ends.
     pub inactivity: Duration,
+    /// After so many bytes in one direction the server exchanges keys anew.
+    pub rekey_after_bytes: usize,
     /// A connection on which nothing moves for so long, although it is not the client that is waited for, ends.
     pub stuck_after: Duration,
     /// Sessions on one connection at a time.
@@ -58,9 +60,10 @@ impl Default for Limits {
             login_grace: Duration::from_secs(30),
             attempts: 6,
             rejection_time: Duration::from_millis(250),
-            inactivity: Duration::from_secs(15 * 60),
-            stuck_after: Duration::from_secs(45),
             refused_key_time: Duration::from_millis(50),
+            inactivity: Duration::from_secs(15 * 60),
+            rekey_after_bytes: 1 << 30,
+            stuck_after: Duration::from_secs(45),
             channels: 10,
             penalty: Duration::from_secs(5),
             penalty_from: Duration::from_secs(25),
