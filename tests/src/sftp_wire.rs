@@ -127,7 +127,10 @@ impl Wire {
         self.output.read_exact(&mut reply).map_err(|_| Fault::Over)?;
         let (kind, rest) = (reply[0], reply[5..].to_vec());
         match (kind, number(&rest)) {
-            (101, code) if code != 0 => Err(Fault::Refused(code, String::from_utf8_lossy(&rest[8..]).into_owned())),
+            (101, code) if code != 0 => {
+                let words = &rest[8..][..usize::try_from(number(&rest[4..])).unwrap()];
+                Err(Fault::Refused(code, String::from_utf8_lossy(words).into_owned()))
+            }
             _ => Ok((kind, rest)),
         }
     }
