@@ -230,6 +230,7 @@ fn main() -> ExitCode {
 
 fn options() -> Options {
     let agent = AgentOptions {
+        php: PhpVersion::ALL.to_vec(),
         token_life_s: TOKEN_LIFE_S,
         resend_after_s: RESEND_AFTER_S,
         panel_origins: vec![PANEL_ORIGIN.into()],

@@ -152,7 +152,7 @@ impl Agent {
         let panel = pki.server("panel", &user)?;
         let gateway = pki.server("gateway", &user)?;
         let client = pki.client("demo", PANEL_URI)?;
-        write(&paths.broker_config, &agent_config::broker(ground.path(), &user, &paths))?;
+        write(&paths.broker_config, &agent_config::broker(ground.path(), &user, &paths, &options.php))?;
         write(&paths.serve_config, &agent_config::serve(&paths, &urls, &pki.ca(), (&panel, &gateway), options))?;
         let launch = |name: &'static str, program: Program| {
             let notify = ground.path().join("run").join(format!("{name}-notify.sock"));

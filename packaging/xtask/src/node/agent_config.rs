@@ -11,10 +11,10 @@ use super::pki::Certificate;
 use super::system_user::SystemUser;
 
 /// The broker's.
-pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths) -> String {
-    let php_binaries = json!(PhpVersion::ALL.map(|version| version.binary(root)));
+pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVersion]) -> String {
+    let php_binaries = json!(php.iter().map(|version| version.binary(root)).collect::<Vec<_>>());
     // Those that are not this Debian's bring their libraries and loader along.
-    let brought = json!(PhpVersion::ALL.iter().filter_map(|version| version.libraries(root)).collect::<Vec<_>>());
+    let brought = json!(php.iter().filter_map(|version| version.libraries(root)).collect::<Vec<_>>());
     let root = root.display();
     format!(
         "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\

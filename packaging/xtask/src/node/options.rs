@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::php::PhpVersion;
 use crate::build::Build;
 
 /// How a node is started.
@@ -41,6 +42,8 @@ pub struct AgentOptions {
     pub sftp_port: Option<u16>,
     /// The port of the FTP server; a free one unless given.
     pub ftp_port: Option<u16>,
+    /// The versions of PHP that the broker may start: those that hostings of the node are going to have.
+    pub php: Vec<PhpVersion>,
     /// Seconds that a WP Admin token can be redeemed.
     pub token_life_s: u64,
     /// Seconds that a WordPress session lasts at most.
@@ -93,6 +96,7 @@ impl Default for AgentOptions {
             gateway_port: None,
             sftp_port: None,
             ftp_port: None,
+            php: vec![PhpVersion::default()],
             token_life_s: 60,
             session_life_s: 43_200,
             invitation_life_s: 604_800,
