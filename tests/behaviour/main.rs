@@ -21,6 +21,7 @@ mod delegation;
 mod doctor;
 mod file_endings;
 mod ftp;
+mod ftp_events;
 mod full;
 mod gateway;
 mod hostile;
@@ -183,6 +184,7 @@ fn main() -> ExitCode {
         accounts::trials(),
         sftp::trials(),
         ftp::trials(),
+        ftp_events::trials(),
         file_endings::trials(),
         api::trials(),
         cli::trials(),

@@ -58,7 +58,7 @@ pub fn ftp_folders(node: &Node) -> Vec<PathBuf> {
 /// What is mounted for FTP sessions.
 #[must_use]
 pub fn ftp_mounts(node: &Node) -> Vec<String> {
-    let root = ftp_root(node).display().to_string();
+    let root = format!("{}/", ftp_root(node).display());
     let mounts = fs::read_to_string("/proc/mounts").unwrap();
     mounts.lines().filter(|line| line.contains(&root)).map(str::to_owned).collect()
 }

@@ -10,18 +10,28 @@ use std::{
     time::Duration,
 };
 
-use latchkey_protocol::{DESCRIPTORS_MAX, FrameError, FrameSocket, Reply};
+use latchkey_protocol::{DESCRIPTORS_MAX, FrameError, FrameSocket, FtpDeed, Reply};
 
 use crate::{
-    audit_heads::AuditHeads, config::Config, ftp::question, listen, registry::Registry, slots::Slots, verbs::Broker,
+    audit_heads::AuditHeads,
+    config::Config,
+    ftp::{log_line, question},
+    listen,
+    registry::Registry,
+    slots::Slots,
+    verbs::Broker,
 };
 
 /// A target: any bytes, and a panic if something is wrong.
 pub type Target = fn(&[u8]);
 
 /// Every target of this crate, by the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 3] =
-    [("frames", frames), ("broker-configuration", configurations), ("ftp-question", ftp_questions)];
+pub const TARGETS: [(&str, Target); 4] = [
+    ("frames", frames),
+    ("broker-configuration", configurations),
+    ("ftp-question", ftp_questions),
+    ("ftp-log", ftp_log_lines),
+];
 
 const CONFIG: &str = r#"
 socket = "/nonexistent/broker.sock"
@@ -79,6 +89,16 @@ fn ftp_questions(bytes: &[u8]) {
         assert!(!sign_in.login.contains('\n') && !sign_in.password.0.contains('\n'), "two lines became one");
         assert!(sign_in.peer.parse::<IpAddr>().is_ok());
     }
+}
+
+/// A line of an FTP server's log, which holds names that its client made.
+fn ftp_log_lines(bytes: &[u8]) {
+    let folder = Path::new("/run/folders/7-99");
+    let Some(did) = log_line::parse(bytes, folder) else { return };
+    let text = String::from_utf8_lossy(bytes);
+    assert!(text.contains(") [NOTICE] "), "a line without a head was believed");
+    let of_folder = text.contains("/run/folders/7-99/");
+    assert!(of_folder || did.what == FtpDeed::Renamed, "what was done elsewhere was believed");
 }
 
 #[cfg(test)]

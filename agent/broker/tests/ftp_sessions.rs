@@ -18,14 +18,14 @@ mod system_user;
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::fs::{PermissionsExt as _, chown, symlink},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use latchkey_protocol::{FrameError, FrameListener, FrameSocket, FtpAnswered, FtpAsked, SitePath};
+use latchkey_protocol::{FrameError, FrameListener, FrameSocket, FtpAnswered, FtpAsked, FtpDeed, FtpDid, SitePath};
 use node::Node;
 use rustix::process::{Pid, Signal};
 use system_user::until;
@@ -48,7 +48,7 @@ impl Ftp {
         // The one who answers in serve's place is this test, which is root.
         let text = fs::read_to_string(node.path("broker.toml")).unwrap();
         let section = format!(
-            "\n[ftp]\nsocket = \"{0}/ask\"\nserve_socket = \"{0}/serve\"\nfolders = \"{0}/folders\"\nsessions = 3\n",
+            "\n[ftp]\nsocket = \"{0}/ask\"\nserve_socket = \"{0}/serve\"\nfolders = \"{0}/folders\"\nlog = \"{0}/log.d/log\"\nsessions = 3\n",
             node.dir.path().display()
         );
         fs::write(node.path("broker.toml"), text + &section).unwrap();
@@ -87,15 +87,19 @@ impl Ftp {
         connection
     }
 
-    /// Asks as an FTP server does for one client.
+    /// Asks as an FTP server does for one client, becomes the hosting's user, and logs each line that it is given.
     fn ask(&self, question: &str) -> Client {
         let script = format!(
-            "$s = stream_socket_client('unix://{}'); fwrite($s, {question:?}); \
-             echo str_replace(\"\\n\", ' ', stream_get_contents($s)), \"\\n\"; sleep(600);",
-            self.node.path("ask").display()
+            "$s = stream_socket_client('unix://{0}/ask'); fwrite($s, {question:?}); \
+             echo str_replace(\"\\n\", ' ', stream_get_contents($s)), \"\\n\"; \
+             $log = stream_socket_client('udg://{0}/log.d/log'); posix_setuid({1}); \
+             while (($line = fgets(STDIN)) !== false) fwrite($log, rtrim($line, \"\\n\")); sleep(600);",
+            self.node.dir.path().display(),
+            self.node.user.uid,
         );
-        let mut process =
-            Command::new("/usr/bin/php8.2").args(["-n", "-r", &script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = Command::new("/usr/bin/php8.2");
+        command.args(["-n", "-d", "extension=posix", "-r", &script]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         Client { process, output }
     }
@@ -168,6 +172,29 @@ impl Client {
     }
 }
 
+/// How a line of pure-ftpd begins that tells what somebody did.
+const HEAD: &str = "<93>Nov 22 11:19:33 pure-ftpd: (ann.live@192.0.2.7) [NOTICE] ";
+
+fn did(what: FtpDeed, path: &str) -> FtpAsked {
+    FtpAsked::Did(FtpDid { what, path: SitePath::parse(path.as_bytes()).unwrap() })
+}
+
+impl Client {
+    /// It is let in; its folder.
+    #[track_caller]
+    fn let_in_to(&mut self) -> String {
+        let answer = self.answer();
+        let folder = answer.split_once("dir:").and_then(|(_, rest)| rest.split_once("/./"));
+        folder.unwrap_or_else(|| panic!("{answer}")).0.to_owned()
+    }
+
+    /// Has it log that it did something.
+    #[track_caller]
+    fn logs(&mut self, words: &str) {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{HEAD}{words}").unwrap();
+    }
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -216,6 +243,77 @@ fn a_session_that_ends_by_itself_is_told_and_leaves_nothing() {
     client.process.wait().unwrap();
     assert_eq!(session.receive::<FtpAsked>().unwrap().0, FtpAsked::Ended);
     ftp.check_nothing_left();
+}
+
+#[test]
+fn what_a_session_does_is_told_over_its_own_connection_before_its_end_and_of_no_other_session() {
+    let ftp = Ftp::start();
+    let (mut ann, of_ann) = ftp.let_in("public");
+    let folder_of_ann = ann.let_in_to();
+    let (mut ben, of_ben) = ftp.let_in("public");
+    let folder_of_ben = ben.let_in_to();
+    // What one says of the other's folder is nobody's, whatever else it looks like.
+    ben.logs(&format!("{folder_of_ann}//forged uploaded  (1 bytes, 1.00KB/sec)"));
+    ben.logs(&format!("Deleted {folder_of_ann}//forged"));
+    ben.logs(&format!("{folder_of_ben}//b) [NOTICE] Deleted {folder_of_ben}//c downloaded  (1 bytes, 1.00KB/sec)"));
+    let name = format!("b) [NOTICE] Deleted {folder_of_ben}//c");
+    assert_eq!(of_ben.receive::<FtpAsked>().unwrap().0, did(FtpDeed::Downloaded, &name));
+    ann.logs(&format!("Deleted {folder_of_ann}//a"));
+    assert_eq!(of_ann.receive::<FtpAsked>().unwrap().0, did(FtpDeed::Removed, "a"));
+    // What came just before an end comes before the word of it.
+    let mut last = ann;
+    for number in 0..200 {
+        last.logs(&format!("{folder_of_ann}//{number} uploaded  (1 bytes, 1.00KB/sec)"));
+    }
+    last.logs(&format!("Deleted {folder_of_ann}//the last"));
+    drop(last.process.stdin.take());
+    let mut told = Vec::new();
+    while told.last() != Some(&did(FtpDeed::Removed, "the last")) {
+        told.push(of_ann.receive::<FtpAsked>().unwrap().0);
+    }
+    assert_eq!(told.len(), 201);
+    last.process.kill().unwrap();
+    assert_eq!(of_ann.receive::<FtpAsked>().unwrap().0, FtpAsked::Ended);
+    assert!(!ftp.node.log_text().contains("in no audit"));
+}
+
+#[test]
+fn more_than_anybody_takes_is_waited_for_and_not_lost() {
+    const MANY: usize = 20_000;
+    let ftp = Ftp::start();
+    let (mut client, session) = ftp.let_in("public");
+    let folder = client.let_in_to();
+    let mut input = client.process.stdin.take().unwrap();
+    let pid = ftp.auth.as_ref().unwrap().id();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in 0..MANY {
+                writeln!(input, "{HEAD}{folder}//{number} uploaded  (1 bytes, 1.00KB/sec)").unwrap();
+            }
+        });
+        for number in 0..MANY {
+            let told = session.receive::<FtpAsked>().unwrap().0;
+            assert_eq!(told, did(FtpDeed::Uploaded, &number.to_string()));
+        }
+    });
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
+    let kib: u64 = most.strip_suffix(" kB").unwrap().trim().parse().unwrap();
+    assert!(kib < 32 * 1024, "{most}");
+}
+
+#[test]
+fn a_session_whose_log_does_not_come_is_named_and_the_socket_is_roots_alone() {
+    let ftp = Ftp::start();
+    let (mut client, session) = ftp.let_in("public");
+    client.check_let_in();
+    rustix::net::shutdown(&session, rustix::net::Shutdown::Write).unwrap();
+    assert_eq!(session.receive::<FtpAsked>().unwrap().0, FtpAsked::Ended);
+    assert!(ftp.node.log_text().contains("in no audit"), "{}", ftp.node.log_text());
+    for path in ["log.d", "log.d/log"] {
+        let mode = fs::metadata(ftp.node.path(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{path}");
+    }
 }
 
 #[test]

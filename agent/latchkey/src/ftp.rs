@@ -1,5 +1,7 @@
 //! FTP, as far as it is ours: `latchkey-ftpauth` asks here who may come in, and every session is a connection of its.
 //!
+//! What a session does to files comes over its connection, too, and goes into the audit as what SFTP sessions do.
+//!
 //! A session ends when we finish the connection; that it has ended is known when ftpauth says so, or has started anew
 //! and so has ended all from before.
 
@@ -10,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_access::FileProtocol;
-use latchkey_protocol::{FtpAnswered, FtpAsked, FtpSignIn, SitePath};
+use latchkey_protocol::{FtpAnswered, FtpAsked, FtpDeed, FtpDid, FtpSignIn, SitePath};
 use tokio::sync::watch;
 
-use crate::accounts::{self, Credential, Entrance, Peer, Refused};
+use crate::accounts::{self, Credential, Entrance, Entry, FileEvent, Peer, Refused};
 use crate::channels::Switch;
 use crate::frames::{Connection, Frames};
 use crate::problem::chain;
@@ -62,7 +64,7 @@ async fn answer(serve: &Arc<Serve>, connection: Connection, starts: &watch::Send
                 let _ = connection.send(&FtpAnswered::Refused);
             }
         }
-        Ok(Ok(FtpAsked::Ended)) | Err(_) => {}
+        Ok(Ok(FtpAsked::Did(_) | FtpAsked::Ended)) | Err(_) => {}
         Ok(Err(error)) => tracing::warn!(error = %chain(&error), "latchkey-ftpauth asked nothing"),
     }
 }
@@ -84,7 +86,7 @@ async fn let_in(
     let welcome = FtpAnswered::Welcome { hosting: permit.hosting().to_string(), path };
     if connection.send(&welcome).is_ok() {
         tokio::select! {
-            () = says_that_it_ended(connection) => {}
+            () = says_that_it_ended(connection, &entry) => {}
             _ = next_start.changed() => {}
         }
     }
@@ -93,11 +95,26 @@ async fn let_in(
     Ok(())
 }
 
-/// Waits for ftpauth's word. One that is gone has not given it: then the session may be alive until it has started anew.
-async fn says_that_it_ended(connection: &Connection) {
-    if !matches!(connection.receive::<FtpAsked>().await, Ok(FtpAsked::Ended)) {
-        tracing::warn!("latchkey-ftpauth is gone, and has not said that a session ended");
-        std::future::pending::<()>().await;
+/// Waits for ftpauth's word, and notes what it tells of the session until then. One that is gone has not given it: then
+/// the session may be alive until it has started anew.
+async fn says_that_it_ended(connection: &Connection, entry: &Entry) {
+    loop {
+        match connection.receive::<FtpAsked>().await {
+            Ok(FtpAsked::Did(FtpDid { what, path })) => entry.noted(event(what), path.as_bytes()),
+            Ok(FtpAsked::Ended) => return,
+            _ => break,
+        }
+    }
+    tracing::warn!("latchkey-ftpauth is gone, and has not said that a session ended");
+    std::future::pending::<()>().await;
+}
+
+const fn event(what: FtpDeed) -> FileEvent {
+    match what {
+        FtpDeed::Downloaded => FileEvent::Download,
+        FtpDeed::Uploaded => FileEvent::Upload,
+        FtpDeed::Removed => FileEvent::Remove,
+        FtpDeed::Renamed => FileEvent::Rename,
     }
 }
 

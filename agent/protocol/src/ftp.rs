@@ -19,8 +19,34 @@ pub enum FtpAsked {
     /// Somebody wants in. The first frame of its connection; answered by [`FtpAnswered::Welcome`] or
     /// [`FtpAnswered::Refused`].
     SignIn(FtpSignIn),
+    /// The session of this connection did something to a file. Not answered.
+    Did(FtpDid),
     /// The session of this connection is over: its process is gone.
     Ended,
+}
+
+/// What a session did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FtpDid {
+    /// What it was.
+    pub what: FtpDeed,
+    /// To which file, beneath the session's folder. Of one that was renamed the former name, as the client gave it.
+    pub path: SitePath,
+}
+
+/// What FTP sessions do to files, as far as the FTP server tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FtpDeed {
+    /// A file was read, or a part of it.
+    Downloaded,
+    /// A file was written, or a part of it.
+    Uploaded,
+    /// A file or a link was removed.
+    Removed,
+    /// Something got another name.
+    Renamed,
 }
 
 /// Who wants in.

@@ -25,7 +25,7 @@ pub use files::{
     FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place,
 };
 pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
-pub use ftp::{FtpAnswered, FtpAsked, FtpPassword, FtpSignIn};
+pub use ftp::{FtpAnswered, FtpAsked, FtpDeed, FtpDid, FtpPassword, FtpSignIn};
 pub use listener::FrameListener;
 pub use message::{
     AUDIT_HEADS_MAX, Asked, CRONTAB_MAX_BYTES, Confinement, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd,

@@ -1,10 +1,21 @@
 //! The program `latchkey-ftpauth`: ends what an earlier one left, tells serve, listens, and stops on SIGTERM or SIGINT.
 
-use std::{error::Error, fs, os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc, thread};
+use std::{
+    error::Error,
+    fs,
+    os::unix::{
+        fs::DirBuilderExt as _,
+        net::{UnixDatagram, UnixListener},
+    },
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    thread,
+};
 
 use latchkey_broker::{
     config::Config,
-    ftp::{listen, session, session::Sessions, sessions_before},
+    ftp::{listen, log_socket::LogSocket, session, session::Sessions, sessions_before},
     log, privileges, ready,
     system_users::Accounts,
 };
@@ -36,9 +47,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&ftp.folders)?;
     sessions_before::end(&ftp.folders)?;
     tell_serve(&ftp.serve_socket, serve.uid);
-    let listener = listen::bind(&ftp.socket)?;
+    let log = Arc::new(listen_to_log(&ftp.log)?);
+    let listener = listen::bind(&ftp.socket, |path| UnixListener::bind(path))?;
     let (socket, folders) = (ftp.socket.clone(), ftp.folders.clone());
-    let sessions = Arc::new(Sessions { config, ftp, serve_uid: serve.uid });
+    let sessions = Arc::new(Sessions { config, ftp, serve_uid: serve.uid, log: Arc::clone(&log) });
+    thread::Builder::new().spawn(move || log.read())?;
     thread::Builder::new().spawn(move || listen::serve(&listener, &sessions))?;
     ready::notify()?;
     log::info("listening", &[]);
@@ -51,8 +64,15 @@ fn run() -> Result<(), Box<dyn Error>> {
     std::process::exit(0)
 }
 
+/// The directory is bound over the one of the node's log in pure-ftpd's unit, so that a socket that is made anew is found.
+fn listen_to_log(path: &Path) -> Result<LogSocket, Box<dyn Error>> {
+    let directory = path.parent().ok_or("the path of the FTP server's log has no directory")?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    Ok(LogSocket::over(listen::bind(path, |path| UnixDatagram::bind(path))?)?)
+}
+
 /// Tells serve that no session from before is open. A serve that is not there has none to wait for.
-fn tell_serve(socket: &std::path::Path, serve_uid: u32) {
+fn tell_serve(socket: &Path, serve_uid: u32) {
     let told = session::connect(socket, serve_uid).and_then(|serve| {
         serve.send(&FtpAsked::Started, &[])?;
         Ok(serve.receive::<FtpAnswered>()?)

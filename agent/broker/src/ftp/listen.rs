@@ -17,11 +17,11 @@ use crate::{log, slots::Slots};
 /// How long to wait when no connection can be accepted (out of descriptors), so that the log does not fill.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Binds `path` for root. A socket that is left over is replaced.
+/// Binds a socket of either kind to `path`, for root alone. One that is left over is replaced.
 ///
 /// # Errors
 /// When something else is in the way, or the directory cannot be written to.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
+pub fn bind<S>(path: &Path, bind: impl FnOnce(&Path) -> io::Result<S>) -> io::Result<S> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
         Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
@@ -29,7 +29,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(error) => return Err(error),
     }
     let former = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(path);
+    let bound = bind(path);
     rustix::process::umask(former);
     bound
 }

@@ -7,6 +7,7 @@ use std::{
         unix::net::UnixStream,
     },
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ use rustix::{
 
 use super::{
     folder::{BoundFolder, FolderError},
+    log_socket::{Followed, LogSocket},
     question::{self, QUESTION_MAX_BYTES, QuestionError},
     sessions_before::Incarnation,
 };
@@ -94,6 +96,8 @@ pub struct Sessions {
     pub ftp: FtpConfig,
     /// The user id of serve.
     pub serve_uid: u32,
+    /// Where the FTP server tells what its sessions do.
+    pub log: Arc<LogSocket>,
 }
 
 impl Sessions {
@@ -123,7 +127,9 @@ impl Sessions {
         let (FtpAnswered::Welcome { hosting, path }, _) = serve.receive()? else { return Err(SessionError::Refused) };
         let hosting = self.find(&hosting)?;
         let folder = BoundFolder::bind(&hosting, &path, incarnation.folder_in(&self.ftp.folders))?;
-        let session = Session { process, serve, folder: Some(folder) };
+        let serve = Arc::new(serve);
+        let followed = self.log.follow(incarnation.pid(), folder.at().to_owned(), Arc::clone(&serve));
+        let session = Session { process, serve, folder: Some(folder), followed: Some(followed) };
         if session.must_end() {
             return Err(SessionError::Refused);
         }
@@ -146,8 +152,9 @@ impl Sessions {
 /// A session that was let in. Dropped, its process is killed and its folder is gone.
 struct Session {
     process: OwnedFd,
-    serve: FrameSocket,
+    serve: Arc<FrameSocket>,
     folder: Option<BoundFolder>,
+    followed: Option<Followed>,
 }
 
 impl Session {
@@ -172,6 +179,8 @@ impl Drop for Session {
     fn drop(&mut self) {
         let _ = rustix::process::pidfd_send_signal(&self.process, Signal::KILL);
         let over = wait_for_end(&self.process);
+        // What it did is told before its end is.
+        drop(self.followed.take());
         drop(self.folder.take());
         match over {
             // serve may be gone.

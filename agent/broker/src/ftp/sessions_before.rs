@@ -36,6 +36,12 @@ impl Incarnation {
         (Self::of(self.pid) == Some(self)).then_some(handle)
     }
 
+    /// Its number.
+    #[must_use]
+    pub const fn pid(self) -> i32 {
+        self.pid
+    }
+
     /// As the name of its session's folder.
     #[must_use]
     pub fn folder_in(self, folders: &Path) -> PathBuf {

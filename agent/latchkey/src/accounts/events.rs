@@ -72,7 +72,9 @@ impl Whose {
 
     fn note(&self, operation: &str, what: &str) -> Note {
         let login = self.login.as_deref().map(|login| format!(" as {login}")).unwrap_or_default();
-        let detail = format!("{what}{login}, {}", short(&self.client));
+        // FTP clients do not say what they are.
+        let client = if self.client.is_empty() { String::new() } else { format!(", {}", short(&self.client)) };
+        let detail = format!("{what}{login}{client}");
         let (instance, share) = (self.instance.as_ref().map(ToString::to_string), self.share);
         Note { instance, share: share.map(|id| id.to_string()), ..Note::of(operation) }.detail(detail)
     }

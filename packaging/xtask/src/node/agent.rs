@@ -65,6 +65,8 @@ pub struct Paths {
     pub ftp_socket: PathBuf,
     /// Where the FTP server asks `latchkey-ftpauth`.
     pub ftp_ask_socket: PathBuf,
+    /// Where pure-ftpd tells what its sessions do.
+    pub ftp_log: PathBuf,
 }
 
 /// Origins of the agent, without a slash at the end.
@@ -123,6 +125,7 @@ impl Prepared {
             redeem_socket: ground.path().join("run/latchkey/redeem.sock"),
             ftp_socket: ground.path().join("run/latchkey/ftp.sock"),
             ftp_ask_socket: ground.path().join("run/ftp-ask.sock"),
+            ftp_log: ground.path().join("run/ftp-log/dev-log"),
         };
         let urls = Urls {
             panel: format!("https://127.0.0.1:{}", ports.take(options.panel_port)?),

@@ -20,12 +20,13 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
         "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\
          php_worker = \"{programs}/latchkey-php\"\nfiles_worker = \"{programs}/latchkey-files\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
          php_cache = \"{root}/php-cache\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n\n\
-         [ftp]\nsocket = \"{ftp_ask}\"\nserve_socket = \"{ftp}\"\nfolders = \"{root}/run/ftp\"\n",
+         [ftp]\nsocket = \"{ftp_ask}\"\nserve_socket = \"{ftp}\"\nfolders = \"{root}/run/ftp\"\nlog = \"{ftp_log}\"\n",
         paths.broker_socket.display(),
         paths.broker_state.display(),
         user.name,
         programs = paths.programs.display(),
         ftp_ask = paths.ftp_ask_socket.display(),
+        ftp_log = paths.ftp_log.display(),
         ftp = paths.ftp_socket.display(),
     )
 }

@@ -22,6 +22,17 @@ use crate::process::Program;
 /// How many ports the node's FTP server has for transfers.
 const PASSIVE_PORTS: u16 = 32;
 
+/// Gives pure-ftpd a `/dev` of its own in which `log` is the socket of `latchkey-ftpauth`, as its unit does: `$1` is where
+/// to make it, `$2` the socket, the rest the program. What is bound for sessions later it sees all the same.
+const VIEW: &str = "\
+    dev=$1/dev; log=$2; shift 2
+    mount -t tmpfs -o mode=755 tmpfs \"$dev\"
+    for name in null zero random urandom; do touch \"$dev/$name\"; mount --bind \"/dev/$name\" \"$dev/$name\"; done
+    mkdir \"$dev/shm\"; mount --rbind /dev/shm \"$dev/shm\"
+    ln -s \"$log\" \"$dev/log\"
+    mount --move \"$dev\" /dev
+    exec \"$@\"";
+
 /// Both daemons, running.
 pub(crate) struct Ftp {
     pub(crate) auth: Arc<Daemon>,
@@ -40,6 +51,8 @@ impl Ftp {
     ) -> Result<Self> {
         let program = release::unpacked("pure-ftpd", "bookworm", &["pure-ftpd"])?.join("usr/sbin/pure-ftpd");
         let home = ground.root().directory("ftp", 0o700)?;
+        ground.root().directory("ftp/dev", 0o755)?;
+        share(&ground.root().directory("run/ftp", 0o755)?)?;
         let configuration = home.join("pure-ftpd.conf");
         fs::write(&configuration, configure(&home, paths, address, certificate, ports)?)
             .context("write pure-ftpd.conf")?;
@@ -48,11 +61,20 @@ impl Ftp {
         let readiness = Readiness::notified_at(&notify)?;
         let auth = ground.launch("ftpauth", auth.env("NOTIFY_SOCKET", notify).directory(ground.path()), readiness)?;
         auth.wait_ready()?;
-        let server = Program::new(program).arg(&configuration).directory(&home);
+        let view = ["--mount", "--propagation", "slave", "/bin/sh", "-euc", VIEW, "view"];
+        let server = Program::new("/usr/bin/unshare").args(view).arg(&home).arg(&paths.ftp_log).arg(program);
+        let server = server.arg(&configuration).directory(&home);
         let server = ground.launch("pure-ftpd", server, Readiness::GreetsAt(address))?;
         server.wait_ready()?;
         Ok(Self { auth, server })
     }
+}
+
+/// Has others see what will be mounted beneath a directory, as they do wherever systemd runs.
+fn share(directory: &Path) -> Result<()> {
+    Program::new("mount").arg("--bind").args([directory, directory]).text()?;
+    Program::new("mount").arg("--make-shared").arg(directory).text()?;
+    Ok(())
 }
 
 /// The shipped configuration, with what is different on this node.
