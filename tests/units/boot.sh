@@ -14,26 +14,35 @@ install -d -m 1777 /var/tmp
 umount -R /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 
+# As systemd leaves it on a node, if it believes to be in none.
+mount --make-rshared /
+
 # The package, as it would be installed.
 install -m 755 "$trial/programs/latchkey" /usr/bin/latchkey
-install -m 755 "$trial/programs/latchkey-broker" /usr/sbin/latchkey-broker
+for program in latchkey-broker latchkey-ftpauth pure-ftpd; do
+    install -m 755 "$trial/programs/$program" "/usr/sbin/$program"
+done
 mkdir -p /usr/lib/latchkey /etc/latchkey
 install -m 755 "$trial/programs/latchkey-php" "$trial/programs/latchkey-files" "$trial/programs/attempts" /usr/lib/latchkey
 cp -r "$trial/bridge/." /usr/lib/latchkey
-cp "$trial/config/"*.toml /etc/latchkey
+cp "$trial/config/"*.toml "$trial/pure-ftpd/pure-ftpd.conf" /etc/latchkey
 useradd --system --user-group --no-create-home --shell /usr/sbin/nologin latchkey
 useradd --create-home --home-dir /home/unit-site --user-group --shell /usr/sbin/nologin unit-site
 install -d -o unit-site -g unit-site /home/unit-site/public
 latchkey pki init --dir /etc/latchkey/pki
-for name in panel gateway; do latchkey pki issue --dir /etc/latchkey/pki --name "$name" --server 127.0.0.1; done
+for name in panel gateway ftp; do latchkey pki issue --dir /etc/latchkey/pki --name "$name" --server 127.0.0.1; done
+cat /etc/latchkey/pki/ftp.key /etc/latchkey/pki/ftp.pem > /etc/latchkey/ftp.pem
+chmod 600 /etc/latchkey/ftp.pem
 chown -R latchkey: /etc/latchkey/pki
 
 # Nothing of the node's own services, and ours with what they say wrong where it can be read.
 rm -rf /etc/systemd/system/* /usr/lib/systemd/system/*.wants
 cp "$trial/systemd/"*.service "$trial/systemd/"*.socket /usr/lib/systemd/system
-for unit in latchkey latchkey-broker; do
+for unit in latchkey latchkey-broker latchkey-ftpauth latchkey-pure-ftpd; do
     mkdir "/etc/systemd/system/$unit.service.d"
     printf '[Service]\nStandardError=append:%s\n' "$trial/out/$unit.log" > "/etc/systemd/system/$unit.service.d/log.conf"
+done
+for unit in latchkey latchkey-broker; do
     # The same unit around a program that tries what it should not be able to do.
     cp "/usr/lib/systemd/system/$unit.service" "/etc/systemd/system/$unit-attempts.service"
     mkdir "/etc/systemd/system/$unit-attempts.service.d"

@@ -112,6 +112,33 @@ fn serve_and_the_broker_work_in_their_units() {
 }
 
 #[test]
+fn ftp_works_in_its_units_and_after_a_restart_of_each() {
+    let trial = Trial::shared();
+    let said = trial.out("trial");
+    let steps = [
+        "systemctl start latchkey-pure-ftpd.service",
+        "upload first",
+        "systemctl restart latchkey-pure-ftpd.service",
+        "upload after-a-restart-of-the-server",
+        "systemctl restart latchkey-ftpauth.service",
+        "upload after-a-restart-of-ftpauth",
+        "systemctl kill --signal=KILL latchkey-ftpauth.service",
+        "upload after-a-crash-of-ftpauth",
+        "systemctl is-active latchkey-ftpauth.service latchkey-pure-ftpd.service",
+        "systemctl restart latchkey.service",
+        "latchkey audit tail",
+    ];
+    for step in steps {
+        assert!(said.contains(&format!("STEP {step} = 0\n")), "{step}: {}", trial.all());
+    }
+    let landed = said.lines().filter(|line| line.contains(" unit-site unit-site ")).count();
+    assert_eq!(landed, 4, "{}", trial.all());
+    // pure-ftpd's log came the way that its unit binds.
+    assert!(said.contains("4 times, the first public/first as deploy.h1"), "{}", trial.all());
+    assert!(!trial.out("latchkey-ftpauth.log").contains("logged nothing here"), "{}", trial.all());
+}
+
+#[test]
 fn in_serves_unit_only_what_serve_needs_works() {
     check("latchkey", OF_SERVE);
 }
@@ -177,8 +204,9 @@ fn prepare(dir: &Path) {
     for program in PROGRAMS {
         fs::copy(built.join(program), dir.join("programs").join(program)).unwrap();
     }
+    fs::copy(xtask::node::ftp_server_program().unwrap(), dir.join("programs/pure-ftpd")).unwrap();
     fs::copy(Build::for_tests().attempts().unwrap(), dir.join("programs/attempts")).unwrap();
-    for directory in ["packaging/config", "packaging/systemd", "agent/php/bridge"] {
+    for directory in ["packaging/config", "packaging/pure-ftpd", "packaging/systemd", "agent/php/bridge"] {
         let copied = Command::new("cp").arg("-r").arg(workspace().join(directory)).arg(dir).status().unwrap();
         assert!(copied.success());
     }

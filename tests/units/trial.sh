@@ -13,3 +13,24 @@ step latchkey instance put live --hosting h1 --docroot /home/unit-site/public --
     --label Unit --database unit_wp --owner owner@example.org
 step latchkey op run live site_name.show
 step systemctl is-active latchkey.service latchkey-broker.service
+
+# FTP. Each upload is another sign-in, by TLS.
+step systemctl start latchkey-pure-ftpd.service
+password=$(latchkey op run live ftp_account.create name=deploy --json | sed -n 's/.*"password": *"\([^"]*\)".*/\1/p')
+upload() {
+    echo "user = \"deploy.h1:$password\"" | curl --silent --show-error --max-time 60 --retry 30 --retry-delay 1 \
+        --retry-all-errors --config - --ssl-reqd --cacert /etc/latchkey/pki/ca.pem --upload-file /etc/hostname \
+        "ftp://127.0.0.1/public/$1"
+}
+step upload first
+step systemctl restart latchkey-pure-ftpd.service
+step upload after-a-restart-of-the-server
+step systemctl restart latchkey-ftpauth.service
+step upload after-a-restart-of-ftpauth
+step systemctl kill --signal=KILL latchkey-ftpauth.service
+step upload after-a-crash-of-ftpauth
+step systemctl is-active latchkey-ftpauth.service latchkey-pure-ftpd.service
+ls -l /home/unit-site/public
+# What was noted is written when serve ends.
+step systemctl restart latchkey.service
+step latchkey audit tail

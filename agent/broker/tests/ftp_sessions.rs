@@ -121,7 +121,7 @@ impl Ftp {
 
     fn mounts(&self) -> String {
         let all = fs::read_to_string("/proc/self/mounts").unwrap();
-        let ours = self.node.path("folders").display().to_string();
+        let ours = format!("{}/", self.node.path("folders").display());
         all.lines().filter(|line| line.contains(&ours)).collect()
     }
 
@@ -137,6 +137,7 @@ impl Drop for Ftp {
         if self.auth.is_some() {
             self.stop_auth(Signal::TERM);
         }
+        let _ = rustix::mount::unmount(self.node.path("folders"), rustix::mount::UnmountFlags::DETACH);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Frames of another process of the agent, received and sent without blocking a thread.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use latchkey_protocol::{FrameError, FrameListener, FrameSocket};
@@ -17,13 +19,15 @@ pub(crate) struct Frames(AsyncFd<FrameListener>);
 pub(crate) struct Connection(AsyncFd<FrameSocket>);
 
 impl Frames {
-    /// Binds `path`, in place of what an earlier run left; the mode is the owner's alone. Needs the runtime of tokio.
+    /// Binds `path`, in place of what an earlier run left; the mode is the owner's and the group's: who
+    /// connects is root without the right to pass over modes, and is in the group. Needs the runtime of tokio.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = FrameListener::bind(path).map_err(io::Error::other)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o660))?;
         set_nonblocking(&listener)?;
         Ok(Self(register(listener)?))
     }

@@ -15,7 +15,7 @@ use std::{
 
 use latchkey_broker::{
     config::Config,
-    ftp::{listen, log_socket::LogSocket, session, session::Sessions, sessions_before},
+    ftp::{folder, listen, log_socket::LogSocket, session, session::Sessions, sessions_before},
     log, privileges, ready,
     system_users::Accounts,
 };
@@ -46,6 +46,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let serve = Accounts::read()?.find(&config.serve_user).ok_or("the account of serve_user does not exist")?;
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&ftp.folders)?;
     sessions_before::end(&ftp.folders)?;
+    folder::share(&ftp.folders)?;
     tell_serve(&ftp.serve_socket, serve.uid);
     let log = Arc::new(listen_to_log(&ftp.log)?);
     let listener = listen::bind(&ftp.socket, |path| UnixListener::bind(path))?;

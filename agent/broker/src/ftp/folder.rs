@@ -12,7 +12,7 @@ use latchkey_protocol::SitePath;
 use rustix::{
     fs::{CWD, Mode, OFlags, ResolveFlags},
     io::Errno,
-    mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags},
+    mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags},
     process::Uid,
 };
 
@@ -92,6 +92,21 @@ impl Drop for BoundFolder {
         if let Err(error) = unbind(&self.at) {
             crate::log::warn("cannot take a bound folder away", &[("error", &crate::log::chain(&error))]);
         }
+    }
+}
+
+/// Makes a directory one whose mounts others see: pure-ftpd has a view of the files of its own, because of its log. The
+/// directory stays mounted, and repeating it changes nothing: what has a view of it loses nothing.
+pub fn share(directory: &Path) -> Result<(), FolderError> {
+    let failed =
+        |action| move |errno: Errno| FolderError::Bind { action, at: directory.to_owned(), source: errno.into() };
+    let share = || rustix::mount::mount_change(directory, MountPropagationFlags::SHARED);
+    match share() {
+        Err(Errno::INVAL) => {
+            rustix::mount::mount_bind(directory, directory).map_err(failed("mount"))?;
+            share().map_err(failed("share"))
+        }
+        shared => shared.map_err(failed("share")),
     }
 }
 

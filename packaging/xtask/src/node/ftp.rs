@@ -49,10 +49,9 @@ impl Ftp {
         certificate: &Certificate,
         ports: &Ports,
     ) -> Result<Self> {
-        let program = release::unpacked("pure-ftpd", "bookworm", &["pure-ftpd"])?.join("usr/sbin/pure-ftpd");
+        let program = server_program()?;
         let home = ground.root().directory("ftp", 0o700)?;
         ground.root().directory("ftp/dev", 0o755)?;
-        share(&ground.root().directory("run/ftp", 0o755)?)?;
         let configuration = home.join("pure-ftpd.conf");
         fs::write(&configuration, configure(&home, paths, address, certificate, ports)?)
             .context("write pure-ftpd.conf")?;
@@ -70,11 +69,12 @@ impl Ftp {
     }
 }
 
-/// Has others see what will be mounted beneath a directory, as they do wherever systemd runs.
-fn share(directory: &Path) -> Result<()> {
-    Program::new("mount").arg("--bind").args([directory, directory]).text()?;
-    Program::new("mount").arg("--make-shared").arg(directory).text()?;
-    Ok(())
+/// The program pure-ftpd, which is downloaded once.
+///
+/// # Errors
+/// When it cannot be.
+pub fn server_program() -> Result<PathBuf> {
+    Ok(release::unpacked("pure-ftpd", "bookworm", &["pure-ftpd"])?.join("usr/sbin/pure-ftpd"))
 }
 
 /// The shipped configuration, with what is different on this node.

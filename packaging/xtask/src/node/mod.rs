@@ -35,6 +35,7 @@ use std::thread;
 use anyhow::{Context, Result};
 
 pub use agent::{Agent, MONITORING_URI, PANEL_URI, Paths, Urls};
+pub use ftp::server_program as ftp_server_program;
 pub use layout::Layout;
 pub use leftovers::Leftovers;
 pub use mail_server::MailServer;
