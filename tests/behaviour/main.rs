@@ -31,6 +31,7 @@ mod long_audit;
 mod mail;
 mod operations;
 mod outages;
+mod quota;
 mod recovery;
 mod redeemer;
 mod residue;
@@ -185,6 +186,7 @@ fn main() -> ExitCode {
         sftp::trials(),
         ftp::trials(),
         ftp_events::trials(),
+        quota::trials(),
         file_endings::trials(),
         api::trials(),
         cli::trials(),

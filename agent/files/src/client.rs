@@ -16,10 +16,10 @@ use latchkey_protocol::{
 use rustix::fs::{FileType, OFlags};
 use tokio::{
     io::unix::AsyncFd,
-    sync::{Semaphore, oneshot, watch},
+    sync::{Semaphore, SemaphorePermit, oneshot, watch},
 };
 
-use crate::mount::MountId;
+use crate::{mount::MountId, worker::WALKS_MAX};
 
 /// How many requests may be under way on one connection; further ones wait.
 const UNDER_WAY_MAX: usize = 64;
@@ -64,6 +64,7 @@ struct Connection {
     mount: MountId,
     asked: Mutex<Asked>,
     places: Semaphore,
+    walks: Semaphore,
     gone: watch::Sender<bool>,
 }
 
@@ -76,6 +77,13 @@ struct Asked {
 
 type Answer = (FileReply, Option<OwnedFd>);
 
+/// What the worker keeps for somebody until it is told to forget it, by its number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kept {
+    Directory(u64),
+    Walk(u64),
+}
+
 impl Client {
     /// A client of the worker at the other end of a socket, whose home lies on `mount`. Needs the runtime of tokio.
     pub fn over(socket: FrameSocket, mount: MountId) -> Result<Self, ClientError> {
@@ -86,6 +94,8 @@ impl Client {
             mount,
             asked: Mutex::default(),
             places: Semaphore::new(UNDER_WAY_MAX),
+            // The worker may not have read yet that one has ended.
+            walks: Semaphore::new(WALKS_MAX / 2),
             gone: watch::Sender::new(false),
         });
         tokio::spawn(Arc::clone(&connection).read_answers());
@@ -164,9 +174,14 @@ impl Client {
         FilesError::Gone
     }
 
-    /// Closes a directory, without waiting until it is done.
-    pub(crate) fn forget_directory(&self, directory: u64) {
-        self.connection.forget_directory(directory);
+    /// Closes a directory or ends a walk, without waiting until it is done.
+    pub(crate) fn forget(&self, what: Kept) {
+        self.connection.forget(what);
+    }
+
+    /// A place for one of the walks that the worker has under way at a time; further ones wait.
+    pub(crate) async fn place_to_walk(&self) -> Result<SemaphorePermit<'_>, FilesError> {
+        self.connection.walks.acquire().await.map_err(|_closed| FilesError::Gone)
     }
 
     async fn ask_any(&self, request: FileRequest, beside: Option<BorrowedFd<'_>>) -> Result<Answer, FilesError> {
@@ -273,16 +288,22 @@ impl Connection {
         let (first, None) = (descriptors.next(), descriptors.next()) else { return Err("several descriptors") };
         let waiting = self.asked().waiting.remove(&answered.number);
         let waiting = waiting.ok_or("an answer to nothing")?;
-        if let Err((FileReply::Directory { directory }, _)) = waiting.send((answered.reply, first)) {
+        match waiting.send((answered.reply, first)) {
             // Whoever asked for it went away.
-            self.forget_directory(directory);
+            Err((FileReply::Directory { directory }, _)) => self.forget(Kept::Directory(directory)),
+            Err((FileReply::Walk { walk }, _)) => self.forget(Kept::Walk(walk)),
+            Ok(()) | Err(_) => {}
         }
         Ok(())
     }
 
-    fn forget_directory(&self, directory: u64) {
-        // When the queue is full the directory stays open with the connection, of which it is a part.
-        drop(self.try_send(&FileRequest::CloseDirectory { directory }, None));
+    fn forget(&self, what: Kept) {
+        let request = match what {
+            Kept::Directory(directory) => FileRequest::CloseDirectory { directory },
+            Kept::Walk(walk) => FileRequest::EndWalk { walk },
+        };
+        // When the queue is full it stays open with the connection, of which it is a part.
+        drop(self.try_send(&request, None));
     }
 
     fn close(&self) {
@@ -292,6 +313,7 @@ impl Connection {
         // Whoever waits is told by the end of the channel.
         asked.waiting.clear();
         self.places.close();
+        self.walks.close();
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {

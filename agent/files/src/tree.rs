@@ -11,7 +11,7 @@ use latchkey_protocol::{
 };
 use rustix::fs::OFlags;
 
-use crate::client::{Client, FilesError};
+use crate::client::{Client, FilesError, Kept};
 
 /// The files beneath a root. Clones share the worker.
 #[derive(Debug, Clone)]
@@ -161,6 +161,29 @@ impl Tree {
         }
     }
 
+    /// How long all regular files of the tree are together, in bytes; one with several names counts once. Folders that
+    /// belong to somebody else and cannot be read do not count, nor does what lies on another mount.
+    ///
+    /// Takes as long as there are entries, and holds up nothing else; dropped, it ends. Fails with
+    /// [`FileFault::Denied`](latchkey_protocol::FileFault::Denied) where a folder of the system user itself cannot be
+    /// read, and with `TooLarge` where folders lie deeper than a walk goes: so nobody hides anything there. `Busy` when
+    /// many were given up just before.
+    pub async fn measure(&self) -> Result<u64, FilesError> {
+        let _place = self.client.place_to_walk().await?;
+        let request = FileRequest::BeginWalk { at: self.place(&SitePath::ROOT) };
+        let FileReply::Walk { walk } = self.client.ask(request, None).await? else {
+            return Err(self.client.not_an_answer("no walk"));
+        };
+        let walk = Walk { client: &self.client, number: walk };
+        loop {
+            match self.client.ask(FileRequest::GoOnWalking { walk: walk.number }, None).await? {
+                FileReply::Walked(walked) if walked.is_over => return Ok(walked.bytes),
+                FileReply::Walked(_) => {}
+                _ => return Err(self.client.not_an_answer("no part of a walk")),
+            }
+        }
+    }
+
     fn place(&self, path: &SitePath) -> Place {
         Place { root: self.root.clone(), path: path.clone() }
     }
@@ -197,7 +220,19 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        self.client.forget_directory(self.number);
+        self.client.forget(Kept::Directory(self.number));
+    }
+}
+
+/// A walk that is under way; ended on drop.
+struct Walk<'c> {
+    client: &'c Client,
+    number: u64,
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        self.client.forget(Kept::Walk(self.number));
     }
 }
 

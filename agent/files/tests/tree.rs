@@ -13,7 +13,7 @@ use latchkey_files::{
     client::{Client, FilesError},
     mount::MountId,
     tree::Tree,
-    worker::in_this_process,
+    worker::{DEEPEST_WALK, in_this_process},
 };
 use latchkey_protocol::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileFault, FileReply, FrameError,
@@ -368,4 +368,65 @@ async fn open_directories_are_bounded_and_places_given_back() {
     // Closing is not waited for.
     let place = async { while home.tree.open_directory(&path("")).await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(10), place).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tree_is_measured_by_the_length_of_its_files_each_once() {
+    let home = Home::new();
+    assert_eq!(home.tree.measure().await, Ok(0));
+    fs::create_dir_all(home.on_disk("a/b")).unwrap();
+    fs::write(home.on_disk("a/b/f"), "12345").unwrap();
+    fs::write(home.on_disk("g"), "123").unwrap();
+    fs::hard_link(home.on_disk("g"), home.on_disk("a/again")).unwrap();
+    fs::File::create(home.on_disk("hole")).unwrap().set_len(1 << 40).unwrap();
+    symlink("../secret", home.on_disk("l")).unwrap();
+    symlink("a", home.on_disk("m")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, home.on_disk("pipe"), 0o600.into()).unwrap();
+    assert_eq!(home.tree.measure().await, Ok((1 << 40) + 8));
+    // More than one answer is about.
+    fs::create_dir(home.on_disk("many")).unwrap();
+    for number in 0..10_000 {
+        fs::write(home.on_disk(&format!("many/{number}")), "1").unwrap();
+    }
+    let all: Vec<_> = (0..20)
+        .map(|_| {
+            tokio::spawn({
+                let tree = home.tree.clone();
+                async move { tree.measure().await }
+            })
+        })
+        .collect();
+    for one in all {
+        assert_eq!(one.await.unwrap(), Ok((1 << 40) + 10_008));
+    }
+}
+
+#[tokio::test]
+async fn what_lies_deeper_than_a_walk_goes_is_not_silently_left_out() {
+    let home = Home::new();
+    let mut deep = home.on_disk("");
+    for _ in 1..DEEPEST_WALK {
+        deep.push("d");
+    }
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("f"), "12345").unwrap();
+    assert_eq!(home.tree.measure().await, Ok(5));
+    fs::create_dir(deep.join("d")).unwrap();
+    refused(home.tree.measure().await, FileFault::TooLarge);
+}
+
+#[tokio::test]
+async fn a_walk_that_is_given_up_leaves_its_place_to_others() {
+    let home = Home::new();
+    for number in 0..5_000 {
+        fs::write(home.on_disk(&number.to_string()), "1").unwrap();
+    }
+    for _ in 0..50 {
+        let given_up = tokio::time::timeout(Duration::from_micros(500), home.tree.measure()).await;
+        // The worker may not have heard yet that those before are given up.
+        let busy = Ok(Err(FilesError::Fault(FileFault::Busy)));
+        assert!(given_up.is_err() || given_up == Ok(Ok(5_000)) || given_up == busy, "{given_up:?}");
+    }
+    home.tree.client().answers().await.unwrap();
+    assert_eq!(home.tree.measure().await, Ok(5_000));
 }

@@ -1,6 +1,7 @@
 //! Parsing a request body: JSON, no unknown fields, and errors that name the field.
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
 
@@ -34,6 +35,18 @@ pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem
         .end()
         .map_err(|error| Problem::new(crate::problem::Code::Invalid, format!("expected one JSON object: {error}")))?;
     Ok(parsed)
+}
+
+/// Of a field that cannot be removed: it may be absent, and `null` is refused.
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Of a field that can be removed: `null` is `Some(None)`.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]

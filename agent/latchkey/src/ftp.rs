@@ -81,7 +81,7 @@ async fn let_in(
     let password = Credential::Password(&sign_in.password.0);
     let who = accounts::sign_in(serve, &sign_in.login, password, FileProtocol::Ftp, &peer).await?;
     let session = Arc::new(FtpSession { connection: connection.clone(), is_over: watch::Sender::new(false) });
-    let Entrance { permit, entry } = accounts::enter(serve, who, session.clone()).await?;
+    let Entrance { permit, quota: _, entry } = accounts::enter(serve, who, session.clone()).await?;
     let path = SitePath::parse_strict(permit.root().as_bytes()).map_err(|_| Refused)?;
     let welcome = FtpAnswered::Welcome { hosting: permit.hosting().to_string(), path };
     if connection.send(&welcome).is_ok() {

@@ -1,22 +1,23 @@
 //! SFTP: the server of `latchkey-sftp` on the accounts and files of this node.
 
+use std::collections::HashMap;
 use std::fs;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use anyhow::Context as _;
 use latchkey_access::FileProtocol;
 use latchkey_protocol::SitePath;
 use latchkey_sftp::{
-    Access, Entrance, FileEvent, Gatekeeper, HostKey, Limits, Peer, PublicKey, Refused, Server, SessionHandle,
+    Access, Entrance, FileEvent, Gatekeeper, HostKey, Limits, Peer, PublicKey, Quota, Refused, Server, SessionHandle,
 };
 use tokio::net::TcpListener;
 
-use crate::accounts::{self, Credential, Entry, SignedIn};
+use crate::accounts::{self, Credential, Entry, QuotaMib, SignedIn};
 use crate::channels::Switch;
 use crate::config::Sftp;
 use crate::problem::chain;
@@ -25,7 +26,7 @@ use crate::serve::Serve;
 
 /// Serves SFTP for ever.
 pub(crate) async fn listen(serve: Arc<Serve>, listener: TcpListener, key: HostKey) {
-    Server::new(Arc::new(Accounts { serve }), &key, Limits::default()).serve(listener).await;
+    Server::new(Arc::new(Accounts { serve, quotas: Quotas::default() }), &key, Limits::default()).serve(listener).await;
 }
 
 /// The node's host key; made at the first start.
@@ -54,6 +55,7 @@ fn make_host_key(path: &Path) -> anyhow::Result<HostKey> {
 /// Who may come in by SFTP: whoever has a file account here.
 struct Accounts {
     serve: Arc<Serve>,
+    quotas: Quotas,
 }
 
 impl Accounts {
@@ -86,17 +88,18 @@ impl Gatekeeper for Accounts {
 
     async fn enter(&self, who: SignedIn, session: SessionHandle) -> Result<Entrance<Entry>, Refused> {
         let entered = accounts::enter(&self.serve, who, Arc::new(Session(session)));
-        let accounts::Entrance { permit, entry } = request::under(&request::new_id(), entered)
+        let accounts::Entrance { permit, quota, entry } = request::under(&request::new_id(), entered)
             .await
             .map_err(|accounts::Refused| Refused { reason: "this access has ended" })?;
         let unavailable = Refused { reason: "the files of this site cannot be reached at the moment" };
         let root = SitePath::parse_strict(permit.root().as_bytes()).map_err(|_| unavailable)?;
+        let quota = quota.map(|quota| self.quotas.of(entry.login(), quota, &root));
         let tree = self.serve.files.tree(permit.hosting(), root).await.map_err(|error| {
             tracing::warn!(error = %chain(&error), hosting = %permit.hosting(), "an SFTP session has no files");
             unavailable
         })?;
         let access = if permit.is_read_only() { Access::ReadOnly } else { Access::ReadWrite };
-        Ok(Entrance { tree, access, entry })
+        Ok(Entrance { tree, access, quota, entry })
     }
 
     fn noted(&self, entry: &Entry, event: FileEvent) {
@@ -110,6 +113,31 @@ impl Gatekeeper for Accounts {
             FileEvent::AttributesChanged { path } => (Noted::Change, path),
         };
         entry.noted(noted, path.as_bytes());
+    }
+}
+
+/// The quotas of the accounts that have sessions, one for all sessions of an account.
+#[derive(Default)]
+struct Quotas(Mutex<HashMap<String, KnownQuota>>);
+
+/// What a sum is good for. Whoever comes in after the account was changed begins another one: those before are killed.
+struct KnownQuota {
+    mib: QuotaMib,
+    root: SitePath,
+    quota: Weak<Quota>,
+}
+
+impl Quotas {
+    fn of(&self, login: &str, mib: QuotaMib, root: &SitePath) -> Arc<Quota> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, known| known.quota.strong_count() > 0);
+        let same = all.get(login).filter(|known| known.mib == mib && known.root == *root);
+        if let Some(quota) = same.and_then(|known| known.quota.upgrade()) {
+            return quota;
+        }
+        let quota = Arc::new(Quota::of_mib(mib.get()));
+        all.insert(login.to_owned(), KnownQuota { mib, root: root.clone(), quota: Arc::downgrade(&quota) });
+        quota
     }
 }
 

@@ -159,6 +159,22 @@ pub enum FileRequest {
         /// Of what.
         at: Place,
     },
+    /// Begins a walk through all that is beneath a directory, to add up how long its files are. Answered by
+    /// [`FileReply::Walk`].
+    BeginWalk {
+        /// Which.
+        at: Place,
+    },
+    /// Goes on with a walk for some thousand entries. Answered by [`FileReply::Walked`].
+    GoOnWalking {
+        /// Its number.
+        walk: u64,
+    },
+    /// Ends a walk. Answered by [`FileReply::Done`].
+    EndWalk {
+        /// Its number.
+        walk: u64,
+    },
 }
 
 /// How a file is opened.
@@ -276,6 +292,13 @@ pub enum FileReply {
     },
     /// Room on the file system.
     Space(FileSystemSpace),
+    /// A walk that has begun.
+    Walk {
+        /// Its number on this connection.
+        walk: u64,
+    },
+    /// How far a walk has come.
+    Walked(Walked),
     /// Nothing was done, or not all of it.
     Failed {
         /// Why.
@@ -338,6 +361,16 @@ pub struct FileSystemSpace {
     pub name_max: u64,
     /// Whether it is mounted read-only.
     pub read_only: bool,
+}
+
+/// What a walk has added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Walked {
+    /// How long all regular files are that it has met, in bytes; one with several names counts once.
+    pub bytes: u64,
+    /// Whether there is no more.
+    pub is_over: bool,
 }
 
 /// Why something was not done. What a client is told follows from it.

@@ -22,7 +22,7 @@ pub use audit_head::{NoHead, RecordedHead, is_sha256};
 pub use chain::chain;
 pub use files::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,
-    FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place,
+    FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place, Walked,
 };
 pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use ftp::{FtpAnswered, FtpAsked, FtpDeed, FtpDid, FtpPassword, FtpSignIn};

@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use latchkey_files::tree::Tree;
 use latchkey_protocol::SitePath;
 use russh::keys::PublicKey;
 
 use crate::conn::SessionHandle;
+use crate::quota::Quota;
 
 /// Who is at the other end, as far as nobody has proven anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct Entrance<E> {
     pub tree: Tree,
     /// What it may do with them.
     pub access: Access,
+    /// How much there may be beneath the tree's root, if that has an end; one for all sessions of the account.
+    pub quota: Option<Arc<Quota>>,
     /// Held while the session lives and dropped at its end, after its last handle.
     pub entry: E,
 }

@@ -10,11 +10,13 @@ pub mod fuzz;
 mod gatekeeper;
 mod host_key;
 mod packet;
+mod quota;
 mod server;
 mod session;
 
 pub use conn::SessionHandle;
 pub use gatekeeper::{Access, Entrance, FileEvent, Gatekeeper, Peer, Refused};
 pub use host_key::{HostKey, HostKeyError};
+pub use quota::Quota;
 pub use russh::keys::PublicKey;
 pub use server::{Limits, Server};

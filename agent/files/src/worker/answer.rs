@@ -57,6 +57,9 @@ fn without_descriptor(shared: &Shared, request: FileRequest) -> Result<Answer, F
         FileRequest::ReadLink { at: place } => FileReply::Link { target: links::read_link(&at(&place)?)? },
         FileRequest::Resolve { at: place } => FileReply::Path { path: at(&place)?.resolved()? },
         FileRequest::StatFileSystem { at: place } => FileReply::Space(attributes::read_space(&at(&place)?)?),
+        FileRequest::BeginWalk { at: place } => FileReply::Walk { walk: shared.walks.begin(&at(&place)?)? },
+        FileRequest::GoOnWalking { walk } => FileReply::Walked(shared.walks.go_on(walk, home.uid())?),
+        FileRequest::EndWalk { walk } => done(shared.walks.end(walk))?,
         FileRequest::Publish { .. } | FileRequest::SetOpenAttributes { .. } => return Err(FileFault::Invalid),
     };
     Ok((reply, None))

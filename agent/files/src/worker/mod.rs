@@ -13,6 +13,7 @@ mod open;
 mod publish;
 mod remove_all;
 mod resolve;
+mod walks;
 
 use std::{
     io,
@@ -30,10 +31,11 @@ use latchkey_protocol::{FileAnswered, FileAsked, FileReply, FileRequest, FrameEr
 use crate::{
     client::{Client, ClientError},
     mount::MountId,
-    worker::directories::Directories,
+    worker::{directories::Directories, walks::Walks},
 };
 
 pub use resolve::{Home, HomeError};
+pub use walks::{DEEPEST_WALK, WALKS_MAX};
 
 /// Threads that take requests, and answer whatever is quick as long as the disk is. While they are busy nothing is taken.
 const QUICK: usize = 8;
@@ -68,6 +70,7 @@ struct Shared {
     socket: FrameSocket,
     home: Home,
     directories: Directories,
+    walks: Walks,
 }
 
 type Job = (FileAsked, Vec<OwnedFd>);
@@ -75,7 +78,7 @@ type Job = (FileAsked, Vec<OwnedFd>);
 impl Worker {
     /// Starts all threads that it will ever have, and returns when they run.
     pub fn start(home: Home, socket: FrameSocket) -> Result<Self, WorkerError> {
-        let shared = Arc::new(Shared { socket, home, directories: Directories::default() });
+        let shared = Arc::new(Shared { socket, home, directories: Directories::default(), walks: Walks::default() });
         let begin = Arc::new(Barrier::new(QUICK + LONG + 1));
         let (jobs, queue) = sync_channel(WAITING_MAX);
         let queue = Arc::new(Mutex::new(queue));

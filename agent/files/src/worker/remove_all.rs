@@ -98,7 +98,7 @@ fn move_up(top: BorrowedFd<'_>, parent: BorrowedFd<'_>, name: &CStr) -> Result<(
 }
 
 /// Opens a directory in one that is held, following nothing.
-fn open_child(parent: &impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+pub(super) fn open_child(parent: &impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let resolve =
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;

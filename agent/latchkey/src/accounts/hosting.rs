@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::own::change_account;
 use super::passwords::NewPassword;
-use super::{Account, AccountOf, AuthorizedKey, OfHosting, follow};
+use super::{Account, AccountOf, AuthorizedKey, OfHosting, QuotaMib, follow};
 use crate::caller::{Caller, Note};
 use crate::channels::Ended;
 use crate::problem::Problem;
@@ -27,6 +27,9 @@ pub(crate) struct HostingAccountView {
     directory: String,
     /// Whether nothing can be changed with it.
     read_only: bool,
+    /// How many MiB the files beneath the folder may take together, whoever wrote them; absent if there is no quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_mib: Option<QuotaMib>,
     /// Fingerprints of its keys, with their comments.
     keys: Vec<String>,
     /// Whether it has a password.
@@ -82,6 +85,7 @@ pub(crate) struct NewHostingAccount {
     pub(crate) name: String,
     pub(crate) directory: String,
     pub(crate) read_only: bool,
+    pub(crate) quota: Option<QuotaMib>,
     pub(crate) keys: Vec<AuthorizedKey>,
     pub(crate) password: Wanted,
 }
@@ -91,6 +95,8 @@ pub(crate) struct WantedHostingAccount {
     pub(crate) login: String,
     pub(crate) directory: Option<String>,
     pub(crate) read_only: Option<bool>,
+    /// `Some(None)`: no quota.
+    pub(crate) quota: Option<Option<QuotaMib>>,
     pub(crate) keys: Option<Vec<AuthorizedKey>>,
     pub(crate) password: Wanted,
 }
@@ -130,6 +136,7 @@ pub(crate) async fn create<O: Operation>(
             protocol,
             directory: input.directory,
             read_only: input.read_only,
+            quota: input.quota,
             made_by: change.actor().clone(),
             through: permit.share(),
         };
@@ -168,6 +175,7 @@ pub(crate) async fn update<O: Operation>(
         let of = OfHosting {
             directory: input.directory.unwrap_or(of.directory),
             read_only: input.read_only.unwrap_or(of.read_only),
+            quota: input.quota.unwrap_or(of.quota),
             ..of
         };
         check(&of)?;
@@ -270,6 +278,7 @@ fn view(table: &latchkey_access::AccessTable, account: &Account, of: &OfHosting)
         login: account.login.clone(),
         directory: of.directory.clone(),
         read_only: of.read_only,
+        quota_mib: of.quota,
         keys: account.keys.iter().map(AuthorizedKey::fingerprint).collect(),
         has_password: account.password_hash.is_some(),
         made_by,

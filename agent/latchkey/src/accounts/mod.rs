@@ -11,6 +11,7 @@ mod keys;
 mod login;
 mod own;
 mod passwords;
+mod quota;
 pub(crate) mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub(crate) use hosting::{
 };
 pub(crate) use keys::AuthorizedKey;
 pub(crate) use own::{Credentials, new_password, set_keys};
+pub(crate) use quota::QuotaMib;
 pub(crate) use sign_in::{Credential, Entrance, Entry, Peer, Refused, SignedIn, enter, knows_key, sign_in};
 pub(crate) use view::{FileAccountView, view};
 
@@ -61,6 +63,8 @@ pub(crate) struct OfHosting {
     /// Relative to the home; empty for the home itself.
     pub(crate) directory: String,
     pub(crate) read_only: bool,
+    /// How much its folder may hold; none: as much as the hosting.
+    pub(crate) quota: Option<QuotaMib>,
     pub(crate) made_by: Actor,
     /// The share that allowed to make it.
     pub(crate) through: Option<ShareId>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use latchkey_access::{Actor, Denial, FilePermit, FileProtocol};
 
 use super::events::{FileEvent, Whose};
-use super::{Account, AccountOf, passwords};
+use super::{Account, AccountOf, QuotaMib, passwords};
 use crate::channels::{Channel, FileSession, KillSwitch, RestsOn, Switch};
 use crate::problem::chain;
 use crate::serve::Serve;
@@ -139,6 +139,8 @@ pub(crate) struct Entry {
 pub(crate) struct Entrance {
     /// Whose files, beneath which folder, reading or writing.
     pub(crate) permit: FilePermit,
+    /// How much the account's folder may hold; none: as much as the hosting.
+    pub(crate) quota: Option<QuotaMib>,
     /// To be held for as long as the session lives.
     pub(crate) entry: Entry,
 }
@@ -177,7 +179,11 @@ pub(crate) async fn enter(serve: &Arc<Serve>, who: SignedIn, switch: Arc<dyn Swi
     match decided {
         Some(Ok(())) => {
             entry.whose.was_let_in(serve, permit.rule()).await;
-            Ok(Entrance { permit, entry })
+            let quota = match &account.of {
+                AccountOf::Hosting(of) => of.quota,
+                AccountOf::Share(_) => None,
+            };
+            Ok(Entrance { permit, quota, entry })
         }
         Some(Err(denial)) => Err(refuse(serve, &entry.whose, &denial)),
         None => Err(Refused),
@@ -185,6 +191,11 @@ pub(crate) async fn enter(serve: &Arc<Serve>, who: SignedIn, switch: Arc<dyn Swi
 }
 
 impl Entry {
+    /// Whose it is.
+    pub(crate) fn login(&self) -> &str {
+        self.whose.login.as_deref().unwrap_or_default()
+    }
+
     /// Notes for the audit that something was done to a file. Cheap, and never waits.
     pub(crate) fn noted(&self, event: FileEvent, path: &[u8]) {
         self.serve.events.did(&self.whose, event, path, self.serve.state.clock.ticking());

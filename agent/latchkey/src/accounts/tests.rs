@@ -356,6 +356,7 @@ fn of_hosting() -> Account {
             protocol: SFTP,
             directory: "live".into(),
             read_only: false,
+            quota: None,
             made_by: Actor::Panel,
             through: Some(JO),
         }),

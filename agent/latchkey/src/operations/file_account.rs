@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Nothing, Run};
 use crate::accounts::{
-    self, AuthorizedKey, Created, Deleted, HostingAccountView, NewHostingAccount, Updated, Wanted, WantedHostingAccount,
+    self, AuthorizedKey, Created, Deleted, HostingAccountView, NewHostingAccount, QuotaMib, Updated, Wanted,
+    WantedHostingAccount,
 };
+use crate::body::present;
 use crate::problem::Problem;
 
 /// Accounts.
@@ -33,6 +35,9 @@ pub(crate) struct NewSftpAccount {
     /// Whether nothing can be changed with it.
     #[serde(default)]
     read_only: bool,
+    /// How many MiB the files beneath the folder may take together, whoever wrote them; no end if not given.
+    #[serde(default)]
+    quota_mib: Option<QuotaMib>,
     /// Public keys, as lines of an `authorized_keys` file without options; at most 20.
     #[serde(default)]
     keys: Vec<String>,
@@ -53,6 +58,10 @@ pub(crate) struct SftpAccountPatch {
     /// Whether nothing can be changed with it.
     #[serde(default)]
     read_only: Option<bool>,
+    /// Another quota in MiB, or `null` for none.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<QuotaMib>")]
+    quota_mib: Option<Option<QuotaMib>>,
     /// Other public keys in place of those there are.
     #[serde(default)]
     keys: Option<Vec<String>>,
@@ -106,16 +115,16 @@ impl From<bool> for Wanted {
 impl NewSftpAccount {
     fn parse(self) -> Result<NewHostingAccount, Problem> {
         let keys = AuthorizedKey::parse_all(&self.keys)?;
-        let Self { name, directory, read_only, password, .. } = self;
-        Ok(NewHostingAccount { name, directory, read_only, keys, password: password.into() })
+        let Self { name, directory, read_only, quota_mib: quota, password, .. } = self;
+        Ok(NewHostingAccount { name, directory, read_only, quota, keys, password: password.into() })
     }
 }
 
 impl SftpAccountPatch {
     fn parse(self) -> Result<WantedHostingAccount, Problem> {
         let keys = self.keys.as_deref().map(AuthorizedKey::parse_all).transpose()?;
-        let Self { login, directory, read_only, new_password, .. } = self;
-        Ok(WantedHostingAccount { login, directory, read_only, keys, password: new_password.into() })
+        let Self { login, directory, read_only, quota_mib: quota, new_password, .. } = self;
+        Ok(WantedHostingAccount { login, directory, read_only, quota, keys, password: new_password.into() })
     }
 }
 
@@ -124,7 +133,7 @@ impl NewFtpAccount {
     fn parse(self) -> Result<NewHostingAccount, Problem> {
         let Self { name, directory } = self;
         let password = Wanted::NewPassword;
-        Ok(NewHostingAccount { name, directory, read_only: false, keys: Vec::new(), password })
+        Ok(NewHostingAccount { name, directory, read_only: false, quota: None, keys: Vec::new(), password })
     }
 }
 
@@ -132,7 +141,8 @@ impl FtpAccountPatch {
     #[expect(clippy::unnecessary_wraps, reason = "like the other accounts, some of which have more to parse")]
     fn parse(self) -> Result<WantedHostingAccount, Problem> {
         let Self { login, directory, new_password } = self;
-        Ok(WantedHostingAccount { login, directory, read_only: None, keys: None, password: new_password.into() })
+        let password = new_password.into();
+        Ok(WantedHostingAccount { login, directory, read_only: None, quota: None, keys: None, password })
     }
 }
 

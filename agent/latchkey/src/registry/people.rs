@@ -9,8 +9,9 @@ use latchkey_access::{
     AccessTable, Actor, Email, Instance, InvalidEmail, Person, PersonId, ShareState, decide, decide_panel,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use crate::body::{given, present};
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Channel, Ended};
 use crate::problem::Problem;
@@ -33,14 +34,6 @@ pub(crate) struct PersonPatch {
 }
 
 /// What cannot be removed: `null` is refused.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
-}
-
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 /// The addresses of these persons.
 pub(super) fn emails(table: &AccessTable, people: &[PersonId]) -> Vec<String> {
     people.iter().filter_map(|id| table.person(*id)).map(|person| person.email.to_string()).collect()

@@ -7,8 +7,9 @@ use latchkey_access::{
     FileAccess, FileAccessKind, LogInAs, Privilege, PrivilegeSet, Role, Rule, Terms, UnknownPrivilege,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use crate::body::{given, present};
 use crate::problem::Problem;
 
 const LONGEST_NOTE: usize = 500;
@@ -70,15 +71,6 @@ pub(crate) struct SharePatch {
     #[serde(deserialize_with = "present")]
     #[schemars(with = "Option<String>")]
     pub(crate) note: Option<Option<String>>,
-}
-
-/// What cannot be removed: `null` is refused.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 impl SharePatch {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hand_overs::{actor_from, actor_text};
 use super::{StoreError, from_json, json, moment, ms, parsed};
-use crate::accounts::{Account, AccountOf, AuthorizedKey, OfHosting};
+use crate::accounts::{Account, AccountOf, AuthorizedKey, OfHosting, QuotaMib};
 
 const COLUMNS: &str = "SELECT login, share, of_hosting, keys, password_hash, generation, made_at_ms FROM file_accounts";
 
@@ -17,6 +17,8 @@ struct OfHostingColumn {
     protocol: String,
     directory: String,
     read_only: bool,
+    #[serde(default)]
+    quota_mib: Option<QuotaMib>,
     made_by: String,
     through: Option<String>,
 }
@@ -44,6 +46,7 @@ fn of_hosting_from(text: &str) -> Result<OfHosting, StoreError> {
             .ok_or_else(malformed)?,
         directory: column.directory,
         read_only: column.read_only,
+        quota: column.quota_mib,
         made_by: actor_from(&column.made_by)?,
         through: column.through.map(|share| parsed("share id", &share)).transpose()?,
     })
@@ -55,6 +58,7 @@ fn of_hosting_text(of: &OfHosting) -> Result<String, StoreError> {
         protocol: of.protocol.as_str().to_owned(),
         directory: of.directory.clone(),
         read_only: of.read_only,
+        quota_mib: of.quota,
         made_by: actor_text(&of.made_by),
         through: of.through.map(|share| share.to_string()),
     })

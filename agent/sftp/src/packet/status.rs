@@ -12,6 +12,12 @@ pub(crate) enum Status {
     Done,
     EndOfFile,
     Fault(FileFault),
+    /// As many MiB as the account may have are used up.
+    QuotaUsedUp {
+        mib: u32,
+    },
+    /// Nobody knows how much of the account's quota is used.
+    NotMeasured(FileFault),
     /// The account may only read.
     ReadOnlyAccount,
     /// Owners never change.
@@ -38,7 +44,13 @@ impl Status {
             Self::Fault(FileFault::NotFound) | Self::NotOpenedForThis => 2,
             Self::Fault(FileFault::Denied | FileFault::ReadOnly) | Self::ReadOnlyAccount | Self::OwnersStay => 3,
             Self::Unsupported => 8,
-            Self::Fault(_) | Self::BadHandle | Self::TooManyHandles | Self::BadName | Self::Unavailable => 4,
+            Self::Fault(_)
+            | Self::QuotaUsedUp { .. }
+            | Self::NotMeasured(_)
+            | Self::BadHandle
+            | Self::TooManyHandles
+            | Self::BadName
+            | Self::Unavailable => 4,
         }
     }
 
@@ -49,6 +61,14 @@ impl Status {
             Self::EndOfFile => "End of file".into(),
             Self::Fault(FileFault::NotFound) => "No such file".into(),
             Self::Fault(fault) => sentence(&fault.to_string()),
+            Self::QuotaUsedUp { mib } => format!("The quota of {mib} MiB of this account is used up"),
+            Self::NotMeasured(FileFault::Denied) => {
+                "A folder here cannot be read, so nobody knows how much of the quota is used".into()
+            }
+            Self::NotMeasured(FileFault::TooLarge) => {
+                "Folders here are too deep, so nobody knows how much of the quota is used".into()
+            }
+            Self::NotMeasured(_) => "How much of the quota is used is not known at the moment; try again".into(),
             Self::ReadOnlyAccount => "This account may only read".into(),
             Self::OwnersStay => "Owners cannot be changed here".into(),
             Self::BadHandle => "No such handle".into(),

@@ -235,9 +235,9 @@ impl<G: Gatekeeper> Handler for Visitor<G> {
         self.record.signed_in.notify_one();
         let (handle, alive) = SessionHandle::new(self.switch.clone());
         match self.gatekeeper.enter(who, handle).await {
-            Ok(Entrance { tree, access, entry }) => {
+            Ok(Entrance { tree, access, quota, entry }) => {
                 let notes = Box::new(EntryNotes { gatekeeper: Arc::clone(&self.gatekeeper), entry });
-                self.entered = Some(Arc::new(Entered { tree, access, notes, alive }));
+                self.entered = Some(Arc::new(Entered { tree, access, quota, notes, alive }));
                 Ok(())
             }
             Err(refused) => Ok(session.disconnect(Disconnect::ByApplication, refused.reason, "en")?),

@@ -109,7 +109,8 @@ impl Session {
     }
 
     async fn space(&self, path: &SitePath) -> Result<Answer, Status> {
-        Ok(Answer::Space(self.entered.tree.stat_file_system(path).await?))
+        let space = self.entered.tree.stat_file_system(path).await?;
+        Ok(Answer::Space(self.entered.within_quota(&self.line.switch, space).await?))
     }
 
     pub(super) fn note(&self, event: FileEvent) {

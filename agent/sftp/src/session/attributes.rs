@@ -1,5 +1,7 @@
 //! Attributes of files, also of those that have no name yet.
 
+use std::sync::Arc;
+
 use latchkey_protocol::{AttributeChanges, FileAttributes, Links};
 use rustix::fs::Stat;
 
@@ -39,7 +41,11 @@ impl Session {
         self.finish_reads().await;
         if let Some(upload) = self.handles.uploads().find(|file| file.is_to_be(&path)) {
             ensure_owners_stay(asked, || of_open(&upload.file))?;
-            self.entered.tree.set_open_attributes(&upload.file, asked.changes()).await?;
+            let file = Arc::clone(&upload.file);
+            let room =
+                self.entered.room_to_resize(&self.line.switch, asked.changes().size, of_open(&file)?.size).await?;
+            self.entered.tree.set_open_attributes(&file, asked.changes()).await?;
+            drop(room);
             return Ok(Answer::Done);
         }
         if asked.owners.is_some() {
@@ -47,7 +53,15 @@ impl Session {
             ensure_owners_stay(asked, || Ok(is))?;
         }
         if asked.changes() != AttributeChanges::default() {
+            let room = match (&self.entered.quota, asked.changes().size) {
+                (Some(_), Some(_)) => {
+                    let is = self.entered.tree.stat(&path, links).await?.size;
+                    self.entered.room_to_resize(&self.line.switch, asked.changes().size, is).await?
+                }
+                _ => None,
+            };
             self.entered.tree.set_attributes(&path, links, asked.changes()).await?;
+            drop(room);
             self.note(FileEvent::AttributesChanged { path });
         }
         Ok(Answer::Done)
@@ -62,7 +76,10 @@ impl Session {
         match self.handles.get(handle)? {
             Handle::File(file) => {
                 ensure_owners_stay(asked, || of_open(&file.file))?;
+                let is = of_open(&file.file)?.size;
+                let room = self.entered.room_to_resize(&self.line.switch, asked.changes().size, is).await?;
                 self.entered.tree.set_open_attributes(&file.file, asked.changes()).await?;
+                drop(room);
                 // Times and mode that an upload brings along are a part of it.
                 if !file.opened_for.writing {
                     self.note(FileEvent::AttributesChanged { path: file.path.clone() });

@@ -11,6 +11,7 @@ use super::listing::Listing;
 use crate::gatekeeper::FileEvent;
 use crate::packet::request::HandleId;
 use crate::packet::status::Status;
+use crate::quota::Counted;
 
 /// As many may be open in a session; `limits@openssh.com` says so.
 pub(super) const HANDLES_MAX: usize = 100;
@@ -39,6 +40,8 @@ pub(super) struct OpenedFor {
 /// An open file.
 #[derive(Debug)]
 pub(super) struct FileHandle {
+    /// Gone before the file is: whoever measures looks at no file of a session that is over.
+    pub(super) _counted: Option<Counted>,
     pub(super) file: Arc<OpenFile>,
     /// As the client wrote it.
     pub(super) path: SitePath,

@@ -9,6 +9,7 @@ mod handles;
 mod listing;
 mod naming;
 mod reading;
+mod room;
 mod uploads;
 mod writing;
 
@@ -26,6 +27,7 @@ use crate::gatekeeper::{Access, FileEvent};
 use crate::packet::FramingError;
 use crate::packet::input::{Input, Packet};
 use crate::packet::reply::Replies;
+use crate::quota::Quota;
 use handles::Handles;
 use reading::Reads;
 use writing::{Pace, WriteFailure};
@@ -42,6 +44,7 @@ pub(crate) trait Notes: Send + Sync {
 pub(crate) struct Entered {
     pub(crate) tree: Tree,
     pub(crate) access: Access,
+    pub(crate) quota: Option<Arc<Quota>>,
     pub(crate) notes: Box<dyn Notes>,
     pub(crate) alive: Alive,
 }

@@ -13,6 +13,7 @@ impl Session {
         let path = site_path(path)?;
         self.publish_beneath(&path).await?;
         self.entered.tree.remove_file(&path).await?;
+        self.entered.has_freed();
         self.note(FileEvent::Removed { path });
         Ok(Answer::Done)
     }
@@ -46,7 +47,9 @@ impl Session {
         let (from, to) = (site_path(from)?, site_path(to)?);
         self.publish_beneath(&from).await?;
         self.publish_beneath(&to).await?;
+        self.entered.will_move();
         self.entered.tree.rename(&from, &to, existing).await?;
+        self.entered.has_freed();
         self.note(FileEvent::Renamed { from, to });
         Ok(Answer::Done)
     }
@@ -54,6 +57,8 @@ impl Session {
     pub(super) async fn hard_link(&mut self, from: &[u8], to: &[u8]) -> Result<Answer, Status> {
         let (from, to) = (site_path(from)?, site_path(to)?);
         self.publish_beneath(&from).await?;
+        // With the old name removed it is a file that was moved.
+        self.entered.will_move();
         self.entered.tree.hard_link(&from, &to).await?;
         self.note(FileEvent::Linked { path: to });
         Ok(Answer::Done)

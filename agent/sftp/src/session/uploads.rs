@@ -31,11 +31,17 @@ impl Session {
             let (file, target) = self.entered.tree.open_unnamed(&path, mode).await?;
             (file, Some(target))
         } else {
-            (self.entered.tree.open(&path, how(flags, mode)?).await?, None)
+            let opened = self.entered.tree.open(&path, how(flags, mode)?).await?;
+            if flags.truncates() {
+                self.entered.has_freed();
+            }
+            (opened, None)
         };
         let opened_for = OpenedFor { reading: flags.reads() || !flags.writes(), writing: flags.writes() };
+        let file = Arc::new(file);
         let file = FileHandle {
-            file: Arc::new(file),
+            _counted: self.entered.quota.as_ref().map(|quota| quota.count(&file)),
+            file,
             path,
             opened_for,
             upload,
@@ -63,6 +69,8 @@ impl Entered {
         }
         if let Some(target) = &file.upload {
             self.tree.publish(&file.file, target).await?;
+            // What was there before is gone.
+            self.has_freed();
             file.upload = None;
         }
         Ok(())

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::answer::Answer;
+use super::attributes::of_open;
 use crate::conn::Switch;
 use crate::gatekeeper::Access;
 use crate::packet::input::WritePiece;
@@ -37,7 +38,7 @@ impl Session {
         self.finish_reads().await;
         let WritePiece { id, left, .. } = piece;
         if self.write_failure.0.is_none() {
-            self.write_failure.0 = self.write_piece(&piece).err();
+            self.write_failure.0 = self.write_piece(&piece).await.err();
         }
         if left == 0 {
             let failure = self.write_failure.0.take();
@@ -45,11 +46,13 @@ impl Session {
         }
     }
 
-    fn write_piece(&mut self, piece: &WritePiece) -> Result<(), Status> {
+    async fn write_piece(&mut self, piece: &WritePiece) -> Result<(), Status> {
         if self.entered.access == Access::ReadOnly {
             return Err(Status::ReadOnlyAccount);
         }
         let handle = self.handles.file_for_writing(piece.handle)?;
+        let room = self.entered.room_to_write(&self.line.switch, handle, piece.offset, piece.bytes.len() as u64).await;
+        let _room = room.inspect_err(|status| handle.failed = Some(*status))?;
         match self.pace.keep(|| handle.file.file().write_all_at(&piece.bytes, piece.offset)) {
             Ok(()) => {
                 handle.written_bytes = handle.written_bytes.saturating_add(piece.bytes.len() as u64);
@@ -92,9 +95,14 @@ impl Session {
         ensure_different(&source, &target)?;
         let (alive, switch) = (self.entered.alive.clone(), self.line.switch.clone());
         let length = if length == 0 { u64::MAX } else { length };
+        // With a quota no more is copied than there was at this moment, so that no more is written than there is room for.
+        let length = if self.entered.quota.is_some() { length.min(length_beyond(&source, offset)?) } else { length };
+        let handle = self.handles.file_for_writing(to)?;
+        let room = self.entered.room_to_write(&switch, handle, to_offset, length).await;
+        let room = room.inspect_err(|status| handle.failed = Some(*status))?;
         let copied = tokio::task::spawn_blocking(move || {
             let copied = copy_blocking(&source, offset, length, &target, to_offset, &switch);
-            drop((source, target));
+            drop((source, target, room));
             drop(alive);
             copied
         });
@@ -123,6 +131,11 @@ impl Pace {
         self.is_slow = began.elapsed() > SLOW;
         result
     }
+}
+
+/// How much of a file there is from `offset` on.
+fn length_beyond(file: &latchkey_files::tree::OpenFile, offset: u64) -> Result<u64, Status> {
+    Ok(of_open(file)?.size.saturating_sub(offset))
 }
 
 fn ensure_different(

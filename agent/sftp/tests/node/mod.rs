@@ -1,10 +1,11 @@
-//! A server with two accounts on a folder, for one test, and the real clients that try it.
+//! A server with some accounts on a folder, for one test, and the real clients that try it.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 pub(crate) mod raw;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -16,7 +17,7 @@ use latchkey_files::tree::Tree;
 use latchkey_files::worker::in_this_process;
 use latchkey_protocol::SitePath;
 use latchkey_sftp::{
-    Access, Entrance, FileEvent, Gatekeeper, HostKey, Limits, Peer, PublicKey, Refused, Server, SessionHandle,
+    Access, Entrance, FileEvent, Gatekeeper, HostKey, Limits, Peer, PublicKey, Quota, Refused, Server, SessionHandle,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -24,6 +25,9 @@ use tokio::runtime::Runtime;
 
 /// The account that may do everything.
 pub(crate) const WRITER: &str = "writer";
+/// The account that may have [`QUOTA_BYTES`] in the folder.
+pub(crate) const LIMITED: &str = "limited";
+pub(crate) const QUOTA_BYTES: usize = 1 << 20;
 /// The account that may only read.
 pub(crate) const READER: &str = "reader";
 pub(crate) const PASSWORD: &str = "correct-horse";
@@ -37,9 +41,10 @@ pub(crate) struct Node {
     folder: TempDir,
 }
 
-/// Knows the two accounts.
+/// Knows the accounts.
 pub(crate) struct Accounts {
     client: Client,
+    quota: Arc<Quota>,
     pub(crate) key: PublicKey,
     pub(crate) seen: Arc<Mutex<Seen>>,
 }
@@ -64,30 +69,32 @@ impl Drop for Entry {
 }
 
 impl Gatekeeper for Accounts {
-    type SignedIn = Access;
+    type SignedIn = String;
     type Entry = Entry;
 
     async fn knows_key(&self, login: &str, key: &PublicKey, _: &Peer) -> bool {
         access(login).is_some() && key.key_data() == self.key.key_data()
     }
 
-    async fn by_key(&self, login: &str, key: &PublicKey, peer: &Peer) -> Option<Access> {
+    async fn by_key(&self, login: &str, key: &PublicKey, peer: &Peer) -> Option<String> {
         self.seen.lock().unwrap().peers.push(peer.clone());
-        access(login).filter(|_| key.key_data() == self.key.key_data())
+        access(login).filter(|_| key.key_data() == self.key.key_data()).map(|_| login.to_owned())
     }
 
-    async fn by_password(&self, login: &str, password: &str, _: &Peer) -> Option<Access> {
-        access(login).filter(|_| password == PASSWORD)
+    async fn by_password(&self, login: &str, password: &str, _: &Peer) -> Option<String> {
+        access(login).filter(|_| password == PASSWORD).map(|_| login.to_owned())
     }
 
-    async fn enter(&self, access: Access, session: SessionHandle) -> Result<Entrance<Entry>, Refused> {
+    async fn enter(&self, login: String, session: SessionHandle) -> Result<Entrance<Entry>, Refused> {
         let mut seen = self.seen.lock().unwrap();
         if seen.refuses {
             return Err(Refused { reason: "this account has ended" });
         }
+        let access = access(&login).ok_or(Refused { reason: "there is no such account" })?;
+        let quota = (login == LIMITED).then(|| Arc::clone(&self.quota));
         seen.sessions.push(session);
         let tree = Tree::new(self.client.clone(), SitePath::parse(b"site").unwrap());
-        Ok(Entrance { tree, access, entry: Entry(Arc::clone(&self.seen)) })
+        Ok(Entrance { tree, access, quota, entry: Entry(Arc::clone(&self.seen)) })
     }
 
     fn noted(&self, _: &Entry, event: FileEvent) {
@@ -97,7 +104,7 @@ impl Gatekeeper for Accounts {
 
 fn access(login: &str) -> Option<Access> {
     match login {
-        WRITER => Some(Access::ReadWrite),
+        WRITER | LIMITED => Some(Access::ReadWrite),
         READER => Some(Access::ReadOnly),
         _ => None,
     }
@@ -126,8 +133,9 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
         let (address, gatekeeper) = runtime.block_on(async {
             let client = in_this_process(&folder.path().join("home")).unwrap();
+            let quota = Arc::new(Quota::of_mib(NonZeroU32::MIN));
             let key_of_user = PublicKey::from_openssh(&user_key.public_line()).unwrap();
-            let gatekeeper = Arc::new(Accounts { client, key: key_of_user, seen: Arc::default() });
+            let gatekeeper = Arc::new(Accounts { client, quota, key: key_of_user, seen: Arc::default() });
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let server = Server::new(Arc::clone(&gatekeeper), &key, limits);

@@ -54,6 +54,13 @@ impl Reply {
         number(&self.rest)
     }
 
+    /// The code and the words of a STATUS.
+    #[track_caller]
+    pub(crate) fn words(&self) -> (u32, String) {
+        let length = usize::try_from(number(&self.rest[4..])).unwrap();
+        (self.status(), String::from_utf8_lossy(&self.rest[8..][..length]).into_owned())
+    }
+
     /// The handle of a HANDLE.
     #[track_caller]
     pub(crate) fn handle(&self) -> Vec<u8> {
@@ -123,7 +130,11 @@ impl Raw {
     }
 
     pub(crate) async fn write(&mut self, handle: &[u8], offset: u64, bytes: &[u8]) -> u32 {
-        self.ask(6, 2, &[&string(handle), &offset.to_be_bytes(), &string(bytes)]).await.status()
+        self.writes(handle, offset, bytes).await.status()
+    }
+
+    pub(crate) async fn writes(&mut self, handle: &[u8], offset: u64, bytes: &[u8]) -> Reply {
+        self.ask(6, 2, &[&string(handle), &offset.to_be_bytes(), &string(bytes)]).await
     }
 
     pub(crate) async fn close(&mut self, handle: &[u8]) -> u32 {
