@@ -13,13 +13,15 @@ mod node;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use latchkey_sftp::{HostKey, Limits, PublicKey};
 use node::raw::{self, Raw, string};
 use node::{Node, PASSWORD, WRITER, complaint, patient, run, text, wait_for};
-use russh::client;
+use russh::client::{self, DisconnectReason};
 use russh::keys::HashAlg;
+use russh::keys::PublicKeyOrCertificate;
 use russh::keys::agent::AgentIdentity;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpSocket, TcpStream};
@@ -152,6 +154,43 @@ fn keys_that_are_asked_about_are_no_failures_and_wrong_passwords_are() {
         let third = client.authenticate_password(WRITER, PASSWORD).await;
         assert!(!third.is_ok_and(|answer| answer.success()));
     });
+}
+
+/// A client that keeps what the server said when it disconnected.
+struct Told(Arc<Mutex<Option<String>>>);
+
+impl client::Handler for Told {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+        if let DisconnectReason::ReceivedDisconnect(said) = reason {
+            *self.0.lock().unwrap() = Some(format!("{:?}: {}", said.reason_code, said.message));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn who_has_no_attempts_left_is_told_so_and_is_out() {
+    let node = Node::with(Limits { attempts: 2, ..patient() });
+    let told = Arc::new(Mutex::new(None));
+    node.runtime.block_on(async {
+        let mut client = client::connect(Default::default(), node.address, Told(Arc::clone(&told))).await.unwrap();
+        for _ in 0..2 {
+            assert!(!client.authenticate_password(WRITER, "wrong").await.unwrap().success());
+            assert_eq!(*told.lock().unwrap(), None);
+        }
+        let third = client.authenticate_password(WRITER, PASSWORD).await;
+        assert!(!third.is_ok_and(|answer| answer.success()));
+        tokio::time::timeout(Duration::from_secs(10), client).await.expect("it is not out").unwrap();
+    });
+    let told = told.lock().unwrap().take();
+    assert_eq!(told.as_deref(), Some("NoMoreAuthMethodsAvailable: signing in failed too often"));
+    assert!(node.gatekeeper.seen.lock().unwrap().sessions.is_empty());
 }
 
 #[test]

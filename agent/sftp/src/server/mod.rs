@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::SshId;
 use russh::server::{Config, RunningSession, run_stream};
+use russh::{Disconnect, SshId};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -117,6 +117,13 @@ impl<G: Gatekeeper> Connection<G> {
             ended = &mut running => return ended,
             () = &mut grace => return Err(ConnectionError::NoSignIn),
             () = record.signed_in() => {}
+            () = record.failed_too_often() => {
+                tokio::select! {
+                    () = turn_away(&mut running) => {}
+                    () = &mut grace => {}
+                }
+                return Err(ConnectionError::TooManyFailures);
+            }
         }
         if !self.place.begin_work() {
             return Err(ConnectionError::TooMany);
@@ -144,6 +151,14 @@ impl<G: Gatekeeper> Connection<G> {
             }
         }
     }
+}
+
+/// Tells a client that it has no attempts left, and waits until it has left.
+async fn turn_away<G: Gatekeeper>(running: &mut RunningSession<Visitor<G>>) {
+    let words = ConnectionError::TooManyFailures.to_string();
+    // Refused only where the client is gone already.
+    let _ = running.handle().disconnect(Disconnect::NoMoreAuthMethodsAvailable, words, "en".into()).await;
+    let _ = running.await;
 }
 
 /// What a connection says of where it came from.

@@ -58,6 +58,7 @@ pub(super) struct Record {
     failures: AtomicU32,
     has_signed_in: AtomicBool,
     signed_in: Notify,
+    failed_too_often: Notify,
 }
 
 impl Record {
@@ -71,6 +72,11 @@ impl Record {
 
     pub(super) async fn signed_in(&self) {
         self.signed_in.notified().await;
+    }
+
+    /// Somebody goes on trying who has no attempts left.
+    pub(super) async fn failed_too_often(&self) {
+        self.failed_too_often.notified().await;
     }
 }
 
@@ -131,8 +137,14 @@ impl<G: Gatekeeper> Visitor<G> {
         &self.peer
     }
 
-    fn ensure_may_try(&self) -> Result<(), ConnectionError> {
-        if self.record.failures() < self.limits.attempts { Ok(()) } else { Err(ConnectionError::TooManyFailures) }
+    /// Whether there are attempts left. If not, the connection is ended from outside, with a sentence that cannot be said
+    /// from here.
+    fn may_try(&self) -> bool {
+        let may_try = self.record.failures() < self.limits.attempts;
+        if !may_try {
+            self.record.failed_too_often.notify_one();
+        }
+        may_try
     }
 
     fn count_failure(&self) {
@@ -190,7 +202,9 @@ impl<G: Gatekeeper> Handler for Visitor<G> {
     }
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, Self::Error> {
-        self.ensure_may_try()?;
+        if !self.may_try() {
+            return Ok(refused());
+        }
         let began = Instant::now();
         self.peer();
         let who = self.gatekeeper.by_password(login, password, &self.peer).await;
@@ -201,7 +215,9 @@ impl<G: Gatekeeper> Handler for Visitor<G> {
     }
 
     async fn auth_publickey_offered(&mut self, login: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
-        self.ensure_may_try()?;
+        if !self.may_try() {
+            return Ok(refused());
+        }
         self.offers += 1;
         if self.offers > OFFERS_MAX {
             return Err(ConnectionError::OutOfPlace("more keys than anybody has"));
