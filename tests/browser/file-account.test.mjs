@@ -41,6 +41,7 @@ test('keys and a password are set on the page that My Instances leads to', async
   await page.getByRole('button', { name: 'Make a new password' }).click();
   const password = await page.locator('.secret code').innerText();
   assert.equal(password.length, 24);
+  assert.match(await page.locator('.secret').innerText(), /Nobody was connected with this account\.$/);
   assert.equal((await accountOf(email, share)).has_password, true);
   await page.goto(`${gateway}/shares/${share.id}/files`);
   assert.equal((await page.content()).includes(password), false, 'it is shown once');

@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::pages::FileAccountPage;
 use super::session::{Button, Here, OwnFields, OwnForm, SignedIn};
 use crate::accounts::{self, Account, AuthorizedKey, FileAccountView, Opens};
+use crate::channels::Ended;
 use crate::problem::{Code, Problem};
 use crate::store;
 
@@ -66,6 +67,7 @@ impl Own {
             keys: lines.join("\n"),
             has_password: self.shown.has_password,
             password: None,
+            ended: None,
             problem: None,
             action: format!("/shares/{}/files", self.share.id),
             csrf: signed_in.csrf.clone(),
@@ -89,9 +91,9 @@ pub(super) async fn new_password(
     OwnForm { by: signed_in, .. }: OwnForm<Button>,
 ) -> Result<Answer, Answer> {
     let id = find(&gateway, &signed_in, &share).await?.share.id;
-    let (made, _) = accounts::new_password(&gateway.serve, signed_in.caller(), id, |_| Ok(())).await?;
+    let (made, ended) = accounts::new_password(&gateway.serve, signed_in.caller(), id, |_| Ok(())).await?;
     let page = find(&gateway, &signed_in, &share).await?.page(&gateway, &signed_in);
-    Ok(Answer::page(&FileAccountPage { password: Some(made.password), ..page }))
+    Ok(Answer::page(&FileAccountPage { password: Some(made.password), ended: Some(in_a_sentence(&ended)), ..page }))
 }
 
 /// Sets the keys. What is no key is shown again, with what is wrong with it.
@@ -116,6 +118,23 @@ pub(super) async fn set_keys(
     }
 }
 
+/// Which sessions a new password has closed.
+fn in_a_sentence(ended: &Ended) -> String {
+    let by_kind = [("SFTP", ended.closed.sftp), ("FTP", ended.closed.ftp)];
+    let closed: Vec<_> =
+        by_kind.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{count} by {kind}")).collect();
+    let unconfirmed = ended.unconfirmed.len();
+    match (closed.is_empty(), unconfirmed) {
+        (true, 0) => "Nobody was connected with this account.".to_owned(),
+        (false, 0) => format!("Sessions that were closed: {}.", closed.join(" and ")),
+        (true, _) => format!("Sessions that are not closed yet: {unconfirmed}. That is tried until it is done."),
+        (false, _) => format!(
+            "Sessions that were closed: {}; not closed yet: {unconfirmed}. That is tried until it is done.",
+            closed.join(" and ")
+        ),
+    }
+}
+
 /// `keys[2]` is the third line.
 fn in_words(field: Option<&str>, detail: &str) -> String {
     let index = field.and_then(|field| field.strip_prefix("keys[")?.strip_suffix(']')?.parse::<usize>().ok());
@@ -127,7 +146,22 @@ fn in_words(field: Option<&str>, detail: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::in_words;
+    use super::{in_a_sentence, in_words};
+    use crate::channels::{Closed, Ended, Unconfirmed};
+
+    #[test]
+    fn a_person_is_told_which_sessions_a_new_password_closed() {
+        let told = |sftp, ftp, open: usize| {
+            let unconfirmed = vec![Unconfirmed { channel: "ftp", what: "the session of jo".into() }; open];
+            let closed = Closed { sftp, ftp, ..Closed::default() };
+            in_a_sentence(&Ended { closed, unconfirmed, ..Ended::default() })
+        };
+        assert_eq!(told(0, 0, 0), "Nobody was connected with this account.");
+        assert_eq!(told(2, 1, 0), "Sessions that were closed: 2 by SFTP and 1 by FTP.");
+        assert_eq!(told(0, 3, 0), "Sessions that were closed: 3 by FTP.");
+        assert_eq!(told(0, 0, 1), "Sessions that are not closed yet: 1. That is tried until it is done.");
+        assert!(told(1, 0, 1).starts_with("Sessions that were closed: 1 by SFTP; not closed yet: 1."));
+    }
 
     #[test]
     fn a_line_at_fault_is_counted_as_people_count() {

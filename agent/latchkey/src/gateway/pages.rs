@@ -129,6 +129,8 @@ pub(crate) struct FileAccountPage {
     pub has_password: bool,
     /// A password that was made just now.
     pub password: Option<String>,
+    /// Which sessions that closed, as a sentence.
+    pub ended: Option<String>,
     /// What was wrong with the last try, as a sentence.
     pub problem: Option<String>,
     /// Where the forms post, without their last part.
@@ -274,6 +276,7 @@ mod tests {
             keys: words.to_owned(),
             has_password: true,
             password: Some(words.to_owned()),
+            ended: Some(words.to_owned()),
             problem: Some(words.to_owned()),
             action: "/shares/7/files".to_owned(),
             csrf: "csrf-value".to_owned(),
