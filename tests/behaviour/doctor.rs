@@ -94,6 +94,11 @@ fn sftp_and_ftp_are_looked_at_where_they_are_served(node: &Node) {
         is(&printed, "sftp", sftp);
         is(&printed, "ftp", "well");
     }
+    let certificate = &node.agent().unwrap().paths().ftp_certificate;
+    for (mode, ftp) in [(0o604, "failure"), (0o600, "well")] {
+        fs::set_permissions(certificate, Permissions::from_mode(mode)).unwrap();
+        is(&doctor(), "ftp", ftp);
+    }
     for daemon in [node.ftpauth().unwrap(), node.ftp_server().unwrap()] {
         let again = RunsAgain(daemon);
         daemon.kill().unwrap();

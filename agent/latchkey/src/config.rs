@@ -136,6 +136,13 @@ pub(crate) struct Ftp {
     pub(crate) host: String,
     #[serde(default = "ftp_port")]
     pub(crate) port: u16,
+    /// The server's certificate and key, root's alone. Only `latchkey doctor` looks at it.
+    #[serde(default = "ftp_certificate")]
+    pub(crate) certificate: PathBuf,
+}
+
+fn ftp_certificate() -> PathBuf {
+    PathBuf::from("/etc/latchkey/ftp.pem")
 }
 
 const fn ftp_port() -> u16 {

@@ -7,6 +7,7 @@ mod caches;
 mod certificates;
 mod files;
 mod ftp;
+mod ftp_certificate;
 mod greeting;
 mod hostings;
 mod kernel;

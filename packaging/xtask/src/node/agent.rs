@@ -67,6 +67,8 @@ pub struct Paths {
     pub ftp_ask_socket: PathBuf,
     /// Where pure-ftpd tells what its sessions do.
     pub ftp_log: PathBuf,
+    /// Certificate and key of the FTP server.
+    pub ftp_certificate: PathBuf,
 }
 
 /// Origins of the agent, without a slash at the end.
@@ -126,6 +128,7 @@ impl Prepared {
             ftp_socket: ground.path().join("run/latchkey/ftp.sock"),
             ftp_ask_socket: ground.path().join("run/ftp-ask.sock"),
             ftp_log: ground.path().join("run/ftp-log/dev-log"),
+            ftp_certificate: ground.path().join("ftp/ftp.pem"),
         };
         let urls = Urls {
             panel: format!("https://127.0.0.1:{}", ports.take(options.panel_port)?),

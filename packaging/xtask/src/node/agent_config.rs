@@ -84,6 +84,7 @@ host_key = "{sftp_host_key}"
 socket = "{ftp}"
 host = "{ftp_host}"
 port = {ftp_port}
+certificate = "{ftp_certificate}"
 
 [mail]
 from = "Latchkey <latchkey@node.example>"
@@ -117,6 +118,7 @@ resend_after_s = {resend_after_s}
         ftp = paths.ftp_socket.display(),
         ftp_host = urls.ftp.ip(),
         ftp_port = urls.ftp.port(),
+        ftp_certificate = paths.ftp_certificate.display(),
         mail = paths.mail.display(),
         extra = options.serve_config_more,
     )

@@ -2,8 +2,9 @@
 //!
 //! Debian's package is unpacked, not installed: FTP servers exclude each other, and the machine may have one.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,8 +54,8 @@ impl Ftp {
         let home = ground.root().directory("ftp", 0o700)?;
         ground.root().directory("ftp/dev", 0o755)?;
         let configuration = home.join("pure-ftpd.conf");
-        fs::write(&configuration, configure(&home, paths, address, certificate, ports)?)
-            .context("write pure-ftpd.conf")?;
+        fs::write(&configuration, configure(&home, paths, address, ports)?).context("write pure-ftpd.conf")?;
+        write_certificate_with_key(&paths.ftp_certificate, certificate)?;
         let auth = Program::new(paths.programs.join("latchkey-ftpauth")).arg("--config").arg(&paths.broker_config);
         let notify = ground.path().join("run/ftpauth-notify.sock");
         let readiness = Readiness::notified_at(&notify)?;
@@ -78,20 +79,14 @@ pub fn server_program() -> Result<PathBuf> {
 }
 
 /// The shipped configuration, with what is different on this node.
-fn configure(
-    home: &Path,
-    paths: &Paths,
-    address: SocketAddr,
-    certificate: &Certificate,
-    ports: &Ports,
-) -> Result<String> {
+fn configure(home: &Path, paths: &Paths, address: SocketAddr, ports: &Ports) -> Result<String> {
     let shipped = workspace().join("packaging/pure-ftpd/pure-ftpd.conf");
     let mut text = fs::read_to_string(&shipped).with_context(|| format!("read {}", shipped.display()))?;
     let first = ports.take_row(PASSIVE_PORTS)?;
     for (key, value) in [
         ("Bind", format!("{},{}", address.ip(), address.port())),
         ("PassivePortRange", format!("{first} {}", first + PASSIVE_PORTS - 1)),
-        ("CertFile", certificate_with_key(home, certificate)?.display().to_string()),
+        ("CertFile", paths.ftp_certificate.display().to_string()),
         ("ExtAuth", paths.ftp_ask_socket.display().to_string()),
         ("PIDFile", home.join("pure-ftpd.pid").display().to_string()),
         // Everybody is at one address here.
@@ -110,11 +105,10 @@ fn with_setting(text: &str, key: &str, value: &str) -> Result<String> {
     Ok(text.lines().map(line).collect())
 }
 
-/// Certificate and key in one file, as pure-ftpd wants them, in a directory that is root's alone.
-fn certificate_with_key(home: &Path, certificate: &Certificate) -> Result<PathBuf> {
+/// Writes certificate and key into one file, as pure-ftpd wants them, which is root's alone.
+fn write_certificate_with_key(path: &Path, certificate: &Certificate) -> Result<()> {
     let mut both = fs::read_to_string(&certificate.key).context("read the key of the FTP server")?;
     both += &fs::read_to_string(&certificate.certificate).context("read the certificate of the FTP server")?;
-    let path = home.join("ftp.pem");
-    fs::write(&path, both).context("write the certificate and key of the FTP server")?;
-    Ok(path)
+    fs::write(path, both).context("write the certificate and key of the FTP server")?;
+    fs::set_permissions(path, Permissions::from_mode(0o600)).context("set the mode of the FTP server's key")
 }

@@ -30,7 +30,8 @@ pub(super) fn all(patient: &Patient) -> Finding {
     }
 }
 
-fn look_at(path: &Path, now: Timestamp) -> Finding {
+/// How long all certificates of a file are good.
+pub(super) fn look_at(path: &Path, now: Timestamp) -> Finding {
     let name = path.display();
     let Ok(chain) = CertificateDer::pem_file_iter(path).map(|found| found.collect::<Result<Vec<_>, _>>()) else {
         return failure(format!("{name} cannot be read"), "run this as root, or put the certificate there");

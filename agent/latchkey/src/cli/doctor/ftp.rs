@@ -1,4 +1,5 @@
-//! FTP: whether the server answers and insists on TLS, and whether it can ask who may come in.
+//! FTP: whether the server answers and insists on TLS, with a certificate that clients can use, and whether it can ask who
+//! may come in.
 
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs as _};
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::greeting::Conversation;
-use super::{Finding, Patient, failure, well};
+use super::{Finding, Patient, failure, ftp_certificate, well};
 use crate::config::Ftp;
 
 /// Nothing has to be decided for this answer.
@@ -26,6 +27,7 @@ pub(super) fn all(patient: &Patient) -> Finding {
             server(&addresses(serve), &format!("{}, port {}", serve.host, serve.port)),
             ask_socket(&auth.socket),
             same_socket(&serve.socket, &auth.serve_socket),
+            ftp_certificate::look_at(&serve.certificate, &serve.host, patient.now),
         ]),
         (serve, _) => {
             let (has, has_not) =
