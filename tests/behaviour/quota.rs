@@ -2,11 +2,11 @@
 //! again, whoever wrote it and by whichever way.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use latchkey_tests::api::Api;
-use latchkey_tests::file_accounts::Account;
+use latchkey_tests::file_accounts::{Account, Transfer, told};
 use latchkey_tests::file_sessions::{listed, place};
 use latchkey_tests::sftp_wire::{Fault, Wire, flags, status};
 use latchkey_tests::sites::folder;
@@ -22,6 +22,9 @@ crate::trials! { beside_others:
     two_sftp_sessions_have_one_quota_and_other_accounts_have_none,
     a_quota_that_is_changed_ends_the_sessions_that_began_with_another,
     a_folder_that_cannot_be_measured_takes_nothing_more,
+    what_is_beyond_the_quota_of_an_ftp_account_is_refused_whoever_filled_it,
+    an_ftp_quota_is_counted_anew_whatever_was_made_of_its_count,
+    an_ftp_quota_that_is_changed_ends_the_sessions_that_began_with_another,
     what_is_no_quota_is_refused_and_names_its_field,
 }
 
@@ -61,6 +64,20 @@ impl<'n> Place<'n> {
         let made = self.run("sftp_account.create", &input);
         assert_eq!(made["account"].get("quota_mib"), quota_mib.map(Value::from).as_ref(), "{made}");
         account
+    }
+
+    /// An FTP account that sees the folder, with its password.
+    #[track_caller]
+    fn ftp(&self, name: &str, quota_mib: Option<u32>) -> Account<'n> {
+        let directory = format!("paper/{}", self.id);
+        let input = json!({ "name": name, "directory": directory, "quota_mib": quota_mib });
+        let made = self.run("ftp_account.create", &input);
+        assert_eq!(made["account"].get("quota_mib"), quota_mib.map(Value::from).as_ref(), "{made}");
+        Account::named(self.node, &format!("{name}.{FILES}")).with_password(made["password"].as_str().unwrap())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.docroot.join(name).exists()
     }
 
     fn len(&self, name: &str) -> u64 {
@@ -177,9 +194,105 @@ fn a_folder_that_cannot_be_measured_takes_nothing_more(node: &Node) {
     here.run("sftp_account.delete", &json!({ "login": account.login }));
 }
 
+/// An upload by curl.
+fn upload(account: &Account<'_>, name: &str, bytes: usize) -> Result<String, String> {
+    fs::write(account.local("up"), noise(bytes)).unwrap();
+    told(&account.curl(name).arg("--upload-file").arg(account.local("up")))
+}
+
+/// The FTP server says that the quota is exceeded, before the upload or within it. What curl makes of the latter depends
+/// on what it sees first: the words, or the end of what it sends over.
+#[track_caller]
+fn exceeds(result: Result<String, String>) {
+    let error = result.expect_err("expected a refusal");
+    let codes = ["curl: (25) Failed FTP upload: 552", "curl: (70)", "curl: (55)"];
+    assert!(codes.iter().any(|code| error.contains(code)), "{error}");
+}
+
+fn what_is_beyond_the_quota_of_an_ftp_account_is_refused_whoever_filled_it(node: &Node) {
+    let here = Place::of(node, "quota-ftp");
+    let account = here.ftp("quota-ftp", Some(4));
+    let free = here.ftp("quota-ftp-free", None);
+    upload(&account, "three", 3 * MIB).unwrap();
+    exceeds(upload(&account, "two", 2 * MIB));
+    assert!(!here.has("two") && here.len("three") == 3 * MIB as u64);
+    upload(&account, "half", MIB / 2).unwrap();
+    // In one session: what was deleted has room again.
+    fs::write(account.local("two"), noise(2 * MIB)).unwrap();
+    account.lftp("put two").unwrap_err();
+    account.lftp("rm three; put two").unwrap();
+    // What came by another way counts from the next sign-in on: by SFTP, or by an account that has no quota.
+    let sftp = here.sftp("quota-ftp-sftp", None);
+    assert_eq!(put(&mut Wire::open(&sftp), "by-sftp", 2 * MIB), Ok(()));
+    exceeds(upload(&account, "one", MIB));
+    upload(&free, "five", 5 * MIB).unwrap();
+    exceeds(upload(&account, "one", 1));
+    assert!(!here.has("one"));
+    for name in ["by-sftp", "five"] {
+        fs::remove_file(here.docroot.join(name)).unwrap();
+    }
+    upload(&account, "one", MIB).unwrap();
+    for login in [&account.login, &free.login] {
+        here.run("ftp_account.delete", &json!({ "login": login }));
+    }
+    here.run("sftp_account.delete", &json!({ "login": sftp.login }));
+}
+
+fn an_ftp_quota_is_counted_anew_whatever_was_made_of_its_count(node: &Node) {
+    let here = Place::of(node, "quota-ftp-count");
+    let account = here.ftp("quota-ftp-count", Some(2));
+    upload(&account, "one", MIB).unwrap();
+    let count = here.docroot.join(".ftpquota");
+    let user = node.hosting(FILES).unwrap().user;
+    assert_eq!(fs::metadata(&count).unwrap().uid(), user.uid);
+    let over = |account: &Account<'_>| exceeds(upload(account, "more", 2 * MIB));
+    eventually("the end of all sessions", || listed(node, &account.login).is_empty());
+    fs::remove_file(&count).unwrap();
+    over(&account);
+    eventually("the end of all sessions", || listed(node, &account.login).is_empty());
+    fs::write(&count, "0 0\n").unwrap();
+    over(&account);
+    eventually("the end of all sessions", || listed(node, &account.login).is_empty());
+    fs::remove_file(&count).unwrap();
+    std::os::unix::fs::symlink("one", &count).unwrap();
+    over(&account);
+    assert_eq!(here.len("one"), MIB as u64);
+    // Clients cannot touch it.
+    account.lftp("rm .ftpquota").unwrap_err();
+    account.lftp("mv .ftpquota aside").unwrap_err();
+    // Where it cannot be set right nobody is let in.
+    eventually("the end of all sessions", || listed(node, &account.login).is_empty());
+    fs::remove_file(&count).unwrap();
+    fs::create_dir(&count).unwrap();
+    account.tries_ftp().is_refused();
+    fs::remove_dir(&count).unwrap();
+    account.tries_ftp().is_in();
+    here.run("ftp_account.delete", &json!({ "login": account.login }));
+}
+
+fn an_ftp_quota_that_is_changed_ends_the_sessions_that_began_with_another(node: &Node) {
+    let here = Place::of(node, "quota-ftp-changed");
+    let account = here.ftp("quota-ftp-changed", Some(1));
+    exceeds(upload(&account, "two", 2 * MIB));
+    place(&here.docroot, "down", "");
+    fs::File::options().write(true).open(here.docroot.join("down")).unwrap().set_len(MIB as u64 / 2).unwrap();
+    let get = account.curl("down").args(["--limit-rate", "10k", "--output"]).arg(account.local("down"));
+    let download = Transfer::begin(get);
+    eventually("the session", || listed(node, &account.login).len() == 1);
+    let update = |quota: Value| here.run("ftp_account.update", &json!({ "login": account.login, "quota_mib": quota }));
+    let changed = update(json!(3));
+    assert_eq!((&changed["account"]["quota_mib"], &changed["ended"]["closed"]["ftp"]), (&json!(3), &json!(1)));
+    download.end().unwrap_err();
+    upload(&account, "two", 2 * MIB).unwrap();
+    exceeds(upload(&account, "more", MIB));
+    assert_eq!(update(Value::Null)["account"].get("quota_mib"), None);
+    upload(&account, "more", 2 * MIB).unwrap();
+    here.run("ftp_account.delete", &json!({ "login": account.login }));
+}
+
 fn what_is_no_quota_is_refused_and_names_its_field(node: &Node) {
     let here = Place::of(node, "quota-none");
-    for operation in ["sftp_account.create", "sftp_account.update"] {
+    for operation in ["sftp_account.create", "ftp_account.create", "sftp_account.update", "ftp_account.update"] {
         for wrong in [json!(0), json!(-1), json!(1.5), json!("10"), json!(1_048_577), json!(true)] {
             let mut input = if operation.ends_with("create") {
                 json!({ "name": "quota-none" })

@@ -143,7 +143,7 @@ impl Drop for Ftp {
 }
 
 fn welcome(path: &str) -> FtpAnswered {
-    FtpAnswered::Welcome { hosting: "h1".into(), path: SitePath::parse(path.as_bytes()).unwrap() }
+    FtpAnswered::Welcome { hosting: "h1".into(), path: SitePath::parse(path.as_bytes()).unwrap(), quota_bytes: None }
 }
 
 /// What pure-ftpd starts for one client.
@@ -386,12 +386,27 @@ fn a_folder_behind_a_link_of_somebody_else_or_missing_is_refused() {
 }
 
 #[test]
+fn the_ftp_server_is_told_of_a_quota_and_otherwise_of_none() {
+    let ftp = Ftp::start();
+    assert!(!ftp.let_in("public").0.answer().contains("quota"));
+    let mut client = ftp.ask(QUESTION);
+    let session = ftp.accept();
+    session.receive::<FtpAsked>().unwrap();
+    let FtpAnswered::Welcome { hosting, path, .. } = welcome("public") else { panic!("no welcome") };
+    session.send(&FtpAnswered::Welcome { hosting, path, quota_bytes: Some(10 << 20) }, &[]).unwrap();
+    let answer = client.answer();
+    assert!(answer.ends_with("/./ user_quota_size:10485760 end"), "{answer}");
+}
+
+#[test]
 fn a_hosting_that_is_not_registered_is_refused() {
     let ftp = Ftp::start();
     let mut client = ftp.ask(QUESTION);
     let session = ftp.accept();
     session.receive::<FtpAsked>().unwrap();
-    session.send(&FtpAnswered::Welcome { hosting: "other".into(), path: SitePath::ROOT }, &[]).unwrap();
+    session
+        .send(&FtpAnswered::Welcome { hosting: "other".into(), path: SitePath::ROOT, quota_bytes: None }, &[])
+        .unwrap();
     client.check_refused();
 }
 

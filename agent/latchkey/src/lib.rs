@@ -17,6 +17,7 @@ mod doors;
 mod files;
 mod frames;
 mod ftp;
+mod ftp_quota;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]
 pub mod fuzz;

@@ -85,6 +85,10 @@ pub enum FtpAnswered {
         hosting: String,
         /// The folder that they see, relative to the home.
         path: SitePath,
+        /// How many bytes the FTP server lets them have there, counting on from what the folder's `.ftpquota` says; none:
+        /// it does not count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota_bytes: Option<u64>,
     },
     /// They may not.
     Refused,

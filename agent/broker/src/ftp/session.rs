@@ -124,7 +124,9 @@ impl Sessions {
         let sign_in = question::parse(&read_question(asker)?)?;
         let serve = connect(&self.ftp.serve_socket, self.serve_uid)?;
         serve.send(&FtpAsked::SignIn(sign_in), &[])?;
-        let (FtpAnswered::Welcome { hosting, path }, _) = serve.receive()? else { return Err(SessionError::Refused) };
+        let (FtpAnswered::Welcome { hosting, path, quota_bytes }, _) = serve.receive()? else {
+            return Err(SessionError::Refused);
+        };
         let hosting = self.find(&hosting)?;
         let folder = BoundFolder::bind(&hosting, &path, incarnation.folder_in(&self.ftp.folders))?;
         let serve = Arc::new(serve);
@@ -134,7 +136,8 @@ impl Sessions {
             return Err(SessionError::Refused);
         }
         let at = session.folder.as_ref().map(|folder| folder.at().display().to_string()).unwrap_or_default();
-        let answer = format!("auth_ok:1\nuid:{}\ngid:{}\ndir:{at}/./\nend\n", hosting.uid, hosting.gid);
+        let quota = quota_bytes.map(|bytes| format!("user_quota_size:{bytes}\n")).unwrap_or_default();
+        let answer = format!("auth_ok:1\nuid:{}\ngid:{}\ndir:{at}/./\n{quota}end\n", hosting.uid, hosting.gid);
         asker.write_all(answer.as_bytes()).map_err(SessionError::Answer)?;
         log::info("let somebody in by FTP", &[("hosting", &hosting.hosting), ("folder", &path.to_string())]);
         Ok(session)

@@ -20,6 +20,11 @@ impl QuotaMib {
     pub(crate) const fn get(self) -> NonZeroU32 {
         self.0
     }
+
+    /// The same in bytes.
+    pub(crate) fn bytes(self) -> u64 {
+        u64::from(self.0.get()) << 20
+    }
 }
 
 impl<'de> Deserialize<'de> for QuotaMib {

@@ -79,6 +79,9 @@ pub(crate) struct NewFtpAccount {
     /// The folder that it sees as its root, relative to the home; the home itself if not given.
     #[serde(default)]
     directory: String,
+    /// How many MiB the files beneath the folder may take together, whoever wrote them; no end if not given.
+    #[serde(default)]
+    quota_mib: Option<QuotaMib>,
 }
 
 /// What shall change of an FTP account; what is not given stays.
@@ -90,6 +93,10 @@ pub(crate) struct FtpAccountPatch {
     /// Another folder, relative to the home.
     #[serde(default)]
     directory: Option<String>,
+    /// Another quota in MiB, or `null` for none.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<QuotaMib>")]
+    quota_mib: Option<Option<QuotaMib>>,
     /// Whether it gets a new password, which is told once.
     #[serde(default)]
     new_password: bool,
@@ -131,18 +138,18 @@ impl SftpAccountPatch {
 impl NewFtpAccount {
     #[expect(clippy::unnecessary_wraps, reason = "like the other accounts, some of which have more to parse")]
     fn parse(self) -> Result<NewHostingAccount, Problem> {
-        let Self { name, directory } = self;
+        let Self { name, directory, quota_mib: quota } = self;
         let password = Wanted::NewPassword;
-        Ok(NewHostingAccount { name, directory, read_only: false, quota: None, keys: Vec::new(), password })
+        Ok(NewHostingAccount { name, directory, read_only: false, quota, keys: Vec::new(), password })
     }
 }
 
 impl FtpAccountPatch {
     #[expect(clippy::unnecessary_wraps, reason = "like the other accounts, some of which have more to parse")]
     fn parse(self) -> Result<WantedHostingAccount, Problem> {
-        let Self { login, directory, new_password } = self;
+        let Self { login, directory, quota_mib: quota, new_password } = self;
         let password = new_password.into();
-        Ok(WantedHostingAccount { login, directory, read_only: None, quota: None, keys: None, password })
+        Ok(WantedHostingAccount { login, directory, read_only: None, quota, keys: None, password })
     }
 }
 
