@@ -268,8 +268,10 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use latchkey_files::client::Client;
+    use latchkey_files::mount::MountId;
     use latchkey_files::worker::in_this_process;
-    use latchkey_protocol::SitePath;
+    use latchkey_protocol::{FrameSocket, SitePath};
 
     use super::*;
 
@@ -289,5 +291,28 @@ mod tests {
     async fn a_walk_says_less_than_before_unless_something_was_moved_meanwhile() {
         assert_eq!(used_after(1000, |_| ()).await, 0);
         assert_eq!(used_after(1000, Quota::will_move).await, 1000);
+    }
+
+    #[tokio::test]
+    async fn what_others_write_is_noticed_when_the_sum_is_old() {
+        let home = tempfile::tempdir().unwrap();
+        let tree = Tree::new(in_this_process(home.path()).unwrap(), SitePath::ROOT);
+        let quota = Arc::new(Quota::of_mib(NonZeroU32::MIN));
+        drop(quota.room(&tree, 1).await.unwrap());
+        std::fs::write(home.path().join("theirs"), vec![0; 1 << 20]).unwrap();
+        drop(quota.room(&tree, 1).await.unwrap());
+        tokio::time::pause();
+        tokio::time::advance(OLD + Duration::from_secs(1)).await;
+        tokio::time::resume();
+        assert_eq!(quota.room(&tree, 1).await.unwrap_err(), Status::QuotaUsedUp { mib: 1 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_measurement_that_does_not_end_is_given_up_and_gives_no_room() {
+        let (near, _silent) = FrameSocket::pair().unwrap();
+        let tree = Tree::new(Client::over(near, MountId(0)).unwrap(), SitePath::ROOT);
+        let quota = Arc::new(Quota::of_mib(NonZeroU32::MIN));
+        let asked = tokio::time::timeout(MEASURE_MAX * 2, quota.room(&tree, 1)).await;
+        assert_eq!(asked.unwrap().unwrap_err(), Status::NotMeasured(FileFault::Busy));
     }
 }
