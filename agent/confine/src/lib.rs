@@ -2,6 +2,7 @@
 //!
 //! What each worker needs is in the worker; here is how the rest is taken away, once for all of them.
 
+pub mod asked;
 pub mod descriptors;
 pub mod filter;
 pub mod privileges;

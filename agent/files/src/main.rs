@@ -30,15 +30,16 @@ fn main() -> ExitCode {
 fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
     confinement::forget_inherited()?;
     let asked = Asked::parse(arguments)?;
-    confinement::become_user(asked.uid, asked.gid)?;
+    let identity = asked.identity;
+    confinement::become_user(identity.uid, identity.gid)?;
     // Changing the uid clears it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() != Some(asked.broker_pid) {
+    if rustix::process::getppid() != Some(identity.broker_pid) {
         return Err("the broker is gone already".into());
     }
     let socket = FrameSocket::from(rustix::stdio::stdin().as_fd().try_clone_to_owned()?);
     let home = Home::open(&asked.home)?;
-    confinement::keep_to(&home, asked.landlock_at_most)?;
+    confinement::keep_to(&home, identity.landlock_at_most)?;
     let worker = Worker::start(home, socket)?;
     confinement::keep_to_calls()?;
     Ok(worker.run()?)

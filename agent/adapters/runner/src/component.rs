@@ -1,0 +1,201 @@
+//! A compiled component that was linked: what it is, and calling it.
+
+use std::collections::HashMap;
+
+use latchkey_adapters::{Call, Description, Fault, HostFunction, Interface, Limits, PACKAGE, VERSION};
+use wasmtime::{
+    Engine, Store,
+    component::{
+        Component, ComponentExportIndex, Instance, InstancePre, Linker, ResourceType, Val,
+        types::{ComponentInstance, ComponentItem},
+    },
+};
+
+use crate::{
+    arguments,
+    bindings::exports::latchkey::adapter as exported,
+    host,
+    instance::{self, Host, State},
+};
+
+/// A component that may be called any number of times.
+pub struct Adapter {
+    engine: Engine,
+    linked: InstancePre<State>,
+    functions: HashMap<String, HashMap<String, ComponentExportIndex>>,
+    description: Description,
+}
+
+impl std::fmt::Debug for Adapter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Adapter").field("description", &self.description).finish_non_exhaustive()
+    }
+}
+
+impl Adapter {
+    /// Links a compiled component; [`Fault::Unfit`] with a sentence for the operator when it needs what there is not.
+    pub fn link(engine: &Engine, component: &Component) -> Result<Self, Fault> {
+        let description = describe(engine, component);
+        let mut linker = Linker::new(engine);
+        let link = |error: wasmtime::Error| Fault::Unfit(format!("{error:#}"));
+        host::add_to(&mut linker).map_err(link)?;
+        offered(&description)?;
+        refuse_wasi(engine, component, &mut linker).map_err(link)?;
+        let linked = linker.instantiate_pre(component).map_err(link)?;
+        let functions = description.exports.iter().map(|one| (one.name.clone(), indices(component, one))).collect();
+        Ok(Self { engine: engine.clone(), linked, functions, description })
+    }
+
+    /// Makes an instance and looks at the type of every function that it exports.
+    pub fn try_out(&self, host: Box<dyn Host>, limits: Limits) -> Result<Description, Fault> {
+        let mut store = instance::store(&self.engine, host, limits);
+        let instance = self.linked.instantiate(&mut store).map_err(|error| instance::fault(&store, &error))?;
+        for export in &self.description.exports {
+            typed(&self.linked, &mut store, &instance, &export.name)?;
+        }
+        Ok(self.description.clone())
+    }
+
+    /// Calls a function in a fresh instance. What it returns, or its own error, is JSON.
+    pub fn call(&self, call: &Call, host: Box<dyn Host>) -> Result<Result<String, String>, Fault> {
+        let missing = || Fault::NoSuchFunction(format!("{}.{}", call.interface, call.function));
+        let index = self.functions.get(&call.interface).and_then(|functions| functions.get(&call.function));
+        let index = index.ok_or_else(missing)?;
+        let mut store = instance::store(&self.engine, host, call.limits);
+        let instance = self.linked.instantiate(&mut store).map_err(|error| instance::fault(&store, &error))?;
+        let function = instance.get_func(&mut store, index).ok_or_else(missing)?;
+        let parameters = arguments::parse(&function.ty(&store), &call.arguments)?;
+        let mut results = [Val::Bool(false)];
+        function.call(&mut store, &parameters, &mut results).map_err(|error| instance::fault(&store, &error))?;
+        let [Val::Result(result)] = results else {
+            return Err(Fault::Unfit("it returns something else than a result".into()));
+        };
+        Ok(match result {
+            Ok(value) => Ok(arguments::payload(value.as_deref())?.to_string()),
+            Err(error) => Err(arguments::payload(error.as_deref())?.to_string()),
+        })
+    }
+}
+
+/// What a component imports and exports of our package.
+fn describe(engine: &Engine, component: &Component) -> Description {
+    let ty = component.component_type();
+    let mut description = Description {
+        imports: ty.imports(engine).filter_map(|(name, item)| ours(engine, name, &item.ty)).collect(),
+        exports: ty.exports(engine).filter_map(|(name, item)| ours(engine, name, &item.ty)).collect(),
+    };
+    for interfaces in [&mut description.imports, &mut description.exports] {
+        interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    description
+}
+
+fn ours(engine: &Engine, name: &str, item: &ComponentItem) -> Option<Interface> {
+    let (name, version) = name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')?;
+    let ComponentItem::ComponentInstance(instance) = item else { return None };
+    let functions = functions(engine, instance).map(str::to_owned).collect();
+    Some(Interface { name: name.to_owned(), version: version.to_owned(), functions })
+}
+
+fn functions<'a>(engine: &'a Engine, instance: &'a ComponentInstance) -> impl Iterator<Item = &'a str> {
+    let exports = instance.exports(engine);
+    exports.filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))).map(|(name, _)| name)
+}
+
+/// Says in words what a component needs that this agent does not have, before wasmtime does in its own.
+fn offered(description: &Description) -> Result<(), Fault> {
+    let of = |needed: &Interface, missing: &str| {
+        let version = &needed.version;
+        Fault::Unfit(format!("it needs {missing} of {PACKAGE} {version}; this agent has {PACKAGE} {VERSION}"))
+    };
+    for needed in &description.imports {
+        let interface = needed.name.as_str();
+        let known = HostFunction::ALL.iter().filter(|known| known.interface() == interface).map(|known| known.name());
+        let known: Vec<&str> = match interface {
+            "types" => vec![],
+            "log" => vec!["write"],
+            "clock" => vec!["now", "elapsed"],
+            _ => known.collect(),
+        };
+        if known.is_empty() && interface != "types" {
+            return Err(of(needed, &format!("the interface {interface}")));
+        }
+        if let Some(missing) = needed.functions.iter().find(|function| !known.contains(&function.as_str())) {
+            return Err(of(needed, &format!("the function {interface}.{missing}")));
+        }
+    }
+    if let Some(unknown) = description.exports.iter().find(|export| !EXPORTED.contains(&export.name.as_str())) {
+        return Err(of(unknown, &format!("somebody to call the interface {}", unknown.name)));
+    }
+    Ok(())
+}
+
+/// Answers `wasi:` imports with a refusal: what a language's own library pulls in is often never called.
+fn refuse_wasi(engine: &Engine, component: &Component, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    for (name, item) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+        if !name.starts_with("wasi:") {
+            continue;
+        }
+        let mut refused = linker.instance(name)?;
+        for (member, item) in instance.exports(engine) {
+            match item.ty {
+                ComponentItem::ComponentFunc(_) => {
+                    let what = format!("it called {name}#{member}, which adapters do not have");
+                    refused.func_new(member, move |_, _, _, _| Err(Fault::Trapped(what.clone()).into()))?;
+                }
+                ComponentItem::Resource(_) => {
+                    refused.resource(member, ResourceType::host::<()>(), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn indices(component: &Component, export: &Interface) -> HashMap<String, ComponentExportIndex> {
+    let name = format!("{PACKAGE}/{}@{}", export.name, export.version);
+    let Some(interface) = component.get_export_index(None, &name) else { return HashMap::new() };
+    let index = |function: &String| Some((function.clone(), component.get_export_index(Some(&interface), function)?));
+    export.functions.iter().filter_map(index).collect()
+}
+
+macro_rules! exported {
+    ($($module:ident = $name:literal,)+) => {
+        /// The interfaces that an adapter may export.
+        const EXPORTED: &[&str] = &[$($name,)+];
+
+        /// Compares the types of all functions of an exported interface with the WIT's.
+        fn typed(
+            linked: &InstancePre<State>,
+            store: &mut Store<State>,
+            instance: &Instance,
+            interface: &str,
+        ) -> Result<(), Fault> {
+            let unfit = |error: wasmtime::Error| Fault::Unfit(format!("its interface {interface}: {error:#}"));
+            match interface {
+                $($name => {
+                    let indices = exported::$module::GuestIndices::new(linked).map_err(unfit)?;
+                    indices.load(&mut *store, instance).map(drop).map_err(unfit)
+                })+
+                _ => Ok(()),
+            }
+        }
+    };
+}
+
+exported! {
+    accounts = "accounts",
+    databases = "databases",
+    cron = "cron",
+    ftp_accounts = "ftp-accounts",
+    mail = "mail",
+    dns = "dns",
+    domains = "domains",
+    certificates = "certificates",
+    edge_cache = "edge-cache",
+    cloudflare = "cloudflare",
+    phpmyadmin = "phpmyadmin",
+    logs = "logs",
+}

@@ -1,0 +1,81 @@
+//! What the runner gives up, in the order in which it has to: see `main.rs`.
+//!
+//! What is left: to compute, to wait, and to speak on sockets that it is given.
+
+use landlock::AccessNet;
+use latchkey_confine::{
+    filter::{self, FilterError, Otherwise},
+    privileges::{self, PrivilegesError},
+    rules::{Rules, RulesError},
+};
+use rustix::process::{Gid, Resource, Uid};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Room for lanes.
+const DESCRIPTORS: u64 = 64;
+
+/// All that running components takes, once the threads run. Anything else ends the process.
+const CALLS: &[i64] = &[
+    // Lanes and calls.
+    libc::SYS_recvmsg,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_ppoll,
+    libc::SYS_poll,
+    libc::SYS_shutdown,
+    libc::SYS_close,
+    libc::SYS_fcntl,
+    libc::SYS_getsockopt,
+    // Time.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    // Memory of instances, threads that run already, traps, and the end.
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+    libc::SYS_futex,
+    libc::SYS_getrandom,
+    libc::SYS_gettid,
+    libc::SYS_getpid,
+    libc::SYS_tgkill,
+    libc::SYS_rseq,
+    libc::SYS_sched_yield,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// Second: becomes a user without files, within limits.
+///
+/// No limit of address space: each memory of an instance reserves 4 GiB of it. `memory_bytes` bounds what is used.
+pub fn become_nobody(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
+    privileges::limit(&[
+        (Resource::Fsize, 0),
+        (Resource::Core, 0),
+        (Resource::Nofile, DESCRIPTORS),
+        (Resource::Data, 4096 * MIB),
+    ])?;
+    privileges::drop_all(uid, gid)
+}
+
+/// Third, before any thread, when the component is loaded: reaches no file and no port, and makes no more code.
+/// Returns the ABI of Landlock in force.
+pub fn keep_to_sockets(landlock_at_most: Option<i32>) -> Result<Option<i32>, RulesError> {
+    let abi = Rules::new(landlock_at_most, AccessNet::BindTcp | AccessNet::ConnectTcp)?.apply()?;
+    Ok(abi)
+}
+
+/// Last, when all threads run: makes no system call but those that running components takes.
+pub fn keep_to_calls() -> Result<(), FilterError> {
+    filter::allow_only_for_all_threads(CALLS, Otherwise::Killed)
+}

@@ -1,0 +1,102 @@
+//! `latchkey-runner`: runs one adapter for whoever holds the other end of descriptor 0.
+//!
+//! The broker starts it as root with two descriptors: 0, a socket that carries frames; 1, the compiled component, whose
+//! digest the broker has checked. Each frame brings one more socket, a lane. It ends when descriptor 0's other end is
+//! closed, or when the broker ends.
+
+use std::{
+    error::Error,
+    ffi::OsString,
+    io::Write as _,
+    os::{fd::AsFd as _, unix::net::UnixStream},
+    process::ExitCode,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+};
+
+use latchkey_adapters::Fault;
+use latchkey_confine::{asked::Arguments, descriptors, privileges};
+use latchkey_protocol::{FrameError, FrameSocket, chain};
+use latchkey_runner::{component::Adapter, confinement, engine, lane, ticker::Ticker};
+use rustix::process::Signal;
+
+/// As many calls may be under way at a time.
+const LANES: usize = 4;
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // To the broker's log; there is nobody else to tell when that is gone.
+            let _ = writeln!(std::io::stderr(), "latchkey-runner: {}", chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
+    descriptors::close_strays()?;
+    privileges::hide_memory()?;
+    let asked = Arguments::parse(arguments)?.identity()?;
+    confinement::become_nobody(asked.uid, asked.gid)?;
+    // Changing the uid clears it.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != Some(asked.broker_pid) {
+        return Err("the broker is gone already".into());
+    }
+    let control = FrameSocket::from(rustix::stdio::stdin().as_fd().try_clone_to_owned()?);
+    let engine = engine::engine()?;
+    let component = load(&engine)?;
+    let adapter = Adapter::link(&engine, &component);
+    confinement::keep_to_sockets(asked.landlock_at_most)?;
+    let ticker = Ticker::start(&engine)?;
+    let (give, take) = sync_channel(LANES);
+    let lanes = Arc::new(Lanes { adapter, ticker, waiting: Mutex::new(take) });
+    for _ in 0..LANES {
+        let lanes = Arc::clone(&lanes);
+        thread::Builder::new().spawn(move || lanes.serve())?;
+    }
+    confinement::keep_to_calls()?;
+    loop {
+        match control.receive::<()>() {
+            Ok(((), descriptors)) => {
+                for lane in descriptors {
+                    give.send(UnixStream::from(lane))?;
+                }
+            }
+            Err(FrameError::Closed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Loads the compiled component of descriptor 1.
+#[expect(unsafe_code, reason = "compiled code is code")]
+fn load(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Component> {
+    // SAFETY: the broker compiled it into a file of root's, and checked that it is what it compiled then.
+    unsafe { wasmtime::component::Component::deserialize_file(engine, "/proc/self/fd/1") }
+}
+
+/// What the threads share.
+struct Lanes {
+    adapter: Result<Adapter, Fault>,
+    ticker: Ticker,
+    waiting: Mutex<Receiver<UnixStream>>,
+}
+
+impl Lanes {
+    fn serve(&self) {
+        loop {
+            let lane = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(lane) = lane else { return };
+            // A lane that ends, however it does, is closed; serve sees that.
+            let _ended = match &self.adapter {
+                Ok(adapter) => lane::serve(lane, adapter, &self.ticker),
+                Err(unfit) => lane::refuse(&lane, unfit),
+            };
+        }
+    }
+}
