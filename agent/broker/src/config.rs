@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{ftp::config::FtpConfig, log};
+use crate::{adapters::config::AdaptersConfig, ftp::config::FtpConfig, log};
 
 /// What the operator allows.
 #[derive(Debug, Clone, Deserialize)]
@@ -58,6 +58,8 @@ pub struct Config {
     /// Where the systemd journal listens, which gets a copy of each audit head. There need not be one.
     #[serde(default = "default_journal")]
     pub journal: PathBuf,
+    /// What runs adapters; absent: there are none.
+    pub adapters: Option<AdaptersConfig>,
     /// What lets people in by FTP; absent: nobody.
     pub ftp: Option<FtpConfig>,
     /// The form of the log.
@@ -144,8 +146,16 @@ impl Config {
         let ftp = self.ftp.iter().flat_map(|ftp| {
             [("ftp.socket", &ftp.socket), ("ftp.serve_socket", &ftp.serve_socket), ("ftp.folders", &ftp.folders)]
         });
-        let ftp = ftp.map(|(key, path)| (key, std::slice::from_ref(path)));
-        for (key, paths) in paths.into_iter().chain(ftp) {
+        let adapters = self.adapters.iter().flat_map(|adapters| {
+            [
+                ("adapters.directory", &adapters.directory),
+                ("adapters.cache", &adapters.cache),
+                ("adapters.runner", &adapters.runner),
+                ("adapters.compiler", &adapters.compiler),
+            ]
+        });
+        let sections = ftp.chain(adapters).map(|(key, path)| (key, std::slice::from_ref(path)));
+        for (key, paths) in paths.into_iter().chain(sections) {
             if !paths.iter().all(|path| is_plain_absolute(path)) {
                 return Err(ConfigError::Value { key, expected: "absolute, without '.', '..' or a trailing slash" });
             }
@@ -156,12 +166,16 @@ impl Config {
         if self.home_roots.iter().any(|root| root.parent().is_none()) {
             return Err(ConfigError::Value { key: "home_roots", expected: "directories below '/'" });
         }
+        if self.adapters.as_ref().is_some_and(|adapters| adapters.first_uid < 1000) {
+            return Err(ConfigError::Value { key: "adapters.first_uid", expected: "at least 1000" });
+        }
         for (key, count) in [
             ("php_calls", self.php_calls),
             ("php_calls_per_hosting", self.php_calls_per_hosting),
             ("files_workers", self.files_workers),
             ("files_workers_per_hosting", self.files_workers_per_hosting),
             ("connections", self.connections),
+            ("adapters.runners", self.adapters.as_ref().map_or(1, |adapters| adapters.runners)),
             ("ftp.sessions", self.ftp.as_ref().map_or(1, |ftp| ftp.sessions)),
         ] {
             if count == 0 {

@@ -4,6 +4,7 @@
 //! table of verbs holds ([`verbs`]). It parses nothing from a network and opens no path of a hosting except to look at
 //! the home when it is registered.
 
+pub mod adapters;
 pub mod admission;
 pub mod audit_heads;
 pub mod config;
@@ -27,3 +28,4 @@ pub mod slots;
 pub mod spawn;
 pub mod system_users;
 pub mod verbs;
+mod workers;

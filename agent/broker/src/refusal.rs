@@ -22,13 +22,14 @@ impl Refusal {
         Refusal { code: RefusalCode::Invalid, field: Some(field), message: message.into() }
     }
 
+    /// What the field names is not there.
+    pub fn not_found(field: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { code: RefusalCode::NotFound, field: Some(field), message: message.into() }
+    }
+
     /// The hosting is not registered.
     pub fn unknown_hosting() -> Refusal {
-        Refusal {
-            code: RefusalCode::NotFound,
-            field: Some("hosting"),
-            message: "no hosting with this id is registered".to_owned(),
-        }
+        Refusal::not_found("hosting", "no hosting with this id is registered")
     }
 
     /// Too much is going on.

@@ -49,6 +49,11 @@ impl Accounts {
         alone.then(|| SystemUser { name: name.to_owned(), uid, gid, groups: self.groups_of(name, gid) })
     }
 
+    /// Whether an account has this user id.
+    pub fn has_uid(&self, uid: u32) -> bool {
+        self.users().any(|(_, known, _)| known == uid)
+    }
+
     fn users(&self) -> impl Iterator<Item = (&str, u32, u32)> {
         self.passwd.lines().filter_map(|line| {
             let mut fields = line.split(':');

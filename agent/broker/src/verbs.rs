@@ -18,6 +18,7 @@ use rustix::{
 };
 
 use crate::{
+    adapters::{AdapterError, Adapters},
     admission,
     audit_heads::{AuditHeads, AuditHeadsError},
     config::Config,
@@ -40,6 +41,7 @@ pub struct Broker {
     audit_heads: Mutex<AuditHeads>,
     php_calls: Slots,
     files_workers: FilesWorkers,
+    adapters: Option<Adapters>,
 }
 
 /// What a request is answered with.
@@ -63,8 +65,9 @@ impl Broker {
         let php_calls = Slots::new(config.php_calls, config.php_calls_per_hosting);
         let files_workers =
             FilesWorkers::new(&config.files_worker, config.files_workers, config.files_workers_per_hosting);
+        let adapters = config.adapters.as_ref().map(Adapters::new);
         let (registry, audit_heads) = (Mutex::new(registry), Mutex::new(audit_heads));
-        Broker { config, registry, audit_heads, php_calls, files_workers }
+        Broker { config, registry, audit_heads, php_calls, files_workers, adapters }
     }
 
     /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
@@ -79,6 +82,11 @@ impl Broker {
             Request::ReadCrontab { hosting } => none(descriptors).and_then(|()| self.read_crontab(&hosting)),
             Request::OpenFiles { hosting } => none(descriptors).and_then(|()| self.open_files(&hosting)),
             Request::StopFiles { hosting } => alone(none(descriptors).and_then(|()| self.stop_files(&hosting))),
+            Request::CompileAdapter { adapter } => {
+                alone(none(descriptors).and_then(|()| self.compile_adapter(&adapter)))
+            }
+            Request::OpenRunner { adapter } => none(descriptors).and_then(|()| self.open_runner(&adapter)),
+            Request::StopRunner { adapter } => alone(none(descriptors).and_then(|()| self.stop_runner(&adapter))),
             Request::DescribeConfinement => alone(none(descriptors).and_then(|()| self.describe_confinement())),
             Request::RecordAuditHead { seq, hash } => {
                 let head = RecordedHead { seq, hash, set_back_to: None };
@@ -207,6 +215,25 @@ impl Broker {
         self.files_workers.stop(hosting).map_err(|error| Refusal::internal(&error))
     }
 
+    fn compile_adapter(&self, adapter: &str) -> Result<Reply, Refusal> {
+        self.adapters()?.compile(adapter).map(|()| Reply::Done).map_err(|error| refused(&error))
+    }
+
+    fn open_runner(&self, adapter: &str) -> Result<Answer, Refusal> {
+        let socket = self.adapters()?.start(adapter).map_err(|error| refused(&error))?;
+        log::info("started a runner", &[("adapter", adapter)]);
+        Ok(Answer { reply: Reply::Runner, descriptor: Some(socket) })
+    }
+
+    fn stop_runner(&self, adapter: &str) -> Result<Reply, Refusal> {
+        self.adapters()?.stop(adapter).map(|()| Reply::Done).map_err(|error| Refusal::internal(&error))
+    }
+
+    fn adapters(&self) -> Result<&Adapters, Refusal> {
+        let absent = "the broker's configuration has no section 'adapters'";
+        self.adapters.as_ref().ok_or_else(|| Refusal::invalid("adapter", absent))
+    }
+
     fn describe_confinement(&self) -> Result<Reply, Refusal> {
         ask_confinement(&self.config.php_worker).map(Reply::Confinement).map_err(|error| Refusal::internal(&error))
     }
@@ -236,6 +263,15 @@ impl Broker {
 
     fn audit_heads(&self) -> MutexGuard<'_, AuditHeads> {
         self.audit_heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused(error: &AdapterError) -> Refusal {
+    match error {
+        AdapterError::Missing => Refusal::not_found("adapter", error.to_string()),
+        AdapterError::Component | AdapterError::Compile(_) => Refusal::invalid("adapter", error.to_string()),
+        AdapterError::Full(_) => Refusal::busy(error.to_string()),
+        AdapterError::Socket(_) | AdapterError::System { .. } => Refusal::internal(error),
     }
 }
 

@@ -64,6 +64,22 @@ pub enum Request {
         /// The hosting's id.
         hosting: String,
     },
+    /// Compiles an installed adapter into the cache unless it is there. Takes up to a minute. Answered by
+    /// [`Reply::Done`].
+    CompileAdapter {
+        /// The adapter's name.
+        adapter: String,
+    },
+    /// Starts a runner of an installed adapter. Answered by [`Reply::Runner`].
+    OpenRunner {
+        /// The adapter's name.
+        adapter: String,
+    },
+    /// Kills the runners of an adapter and waits until they are gone. Answered by [`Reply::Done`].
+    StopRunner {
+        /// The adapter's name.
+        adapter: String,
+    },
     /// Tells what the kernel has of what confines a PHP call. Answered by [`Reply::Confinement`].
     DescribeConfinement,
     /// Records the newest record of the audit chain where serve cannot rewrite it. Answered by [`Reply::Done`].
@@ -154,6 +170,8 @@ pub enum Reply {
         /// The number of the mount that the home lies on, where everything that the worker opens has to lie.
         mount: u64,
     },
+    /// A runner. Carries one descriptor, the socket to it; the runner ends when that is closed.
+    Runner,
     /// Recorded heads of the audit, at most [`AUDIT_HEADS_MAX`].
     AuditHeads {
         /// In the order they were recorded.

@@ -51,6 +51,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
     let engine = engine::engine()?;
     let component = load(&engine)?;
     let adapter = Adapter::link(&engine, &component);
+    descriptors::refuse_new_code()?;
     confinement::keep_to_sockets(asked.landlock_at_most)?;
     let ticker = Ticker::start(&engine)?;
     let (give, take) = sync_channel(LANES);

@@ -1,0 +1,130 @@
+//! Compiled components, each beside its digest. Compiled code is code: what is not what was written once is not run.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Mutex,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{AdapterError, config::AdaptersConfig, runners::Uids, system};
+use crate::{log, spawn};
+
+/// What the compiler says is kept up to so many bytes.
+const SAID_MAX_BYTES: u64 = 2_000;
+
+/// The cache.
+#[derive(Debug)]
+pub(super) struct Cache {
+    directory: PathBuf,
+    compiler: PathBuf,
+    /// Held while one is compiled, so that two who come at once compile once.
+    compiling: Mutex<()>,
+}
+
+impl Cache {
+    /// The one of the configuration. Its directory is made when it is needed.
+    pub(super) fn new(config: &AdaptersConfig) -> Self {
+        Self { directory: config.cache.clone(), compiler: config.compiler.clone(), compiling: Mutex::new(()) }
+    }
+
+    /// The compiled form of a component, open for reading. Compiles it unless it is there and whole.
+    ///
+    /// It is kept under the digests of the component and of the compiler: another compiler makes another one.
+    pub(super) fn compiled(&self, mut component: File, uids: &Uids) -> Result<File, AdapterError> {
+        let _compiling = self.compiling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let compiler = File::open(&self.compiler).map_err(system("open", &self.compiler))?;
+        let of_compiler = digest(&compiler).map_err(system("read", &self.compiler))?;
+        let of_component = digest(&component).map_err(system("read", &self.directory))?;
+        let key = format!("{of_component}-{}", of_compiler.get(..16).unwrap_or_default());
+        let path = self.directory.join(format!("{key}.cwasm"));
+        match whole(&path) {
+            Ok(file) => return Ok(file),
+            Err(NotWhole::Missing) => {}
+            Err(NotWhole::Other) => log::warn("a compiled adapter is not what was written", &[("key", &key)]),
+        }
+        self.ensure_directory()?;
+        component.rewind().map_err(system("read", &self.directory))?;
+        self.compile(component, &path, uids)?;
+        whole(&path).map_err(|_changed| AdapterError::Component)
+    }
+
+    fn compile(&self, component: File, path: &Path, uids: &Uids) -> Result<(), AdapterError> {
+        let uid = uids.take().ok_or(AdapterError::Full(crate::slots::Full::Total))?;
+        let unfinished = path.with_extension("unfinished");
+        // Left over by a broker that was killed.
+        let _ = fs::remove_file(&unfinished);
+        let output = File::options().write(true).create_new(true).mode(0o600).open(&unfinished);
+        let output = output.map_err(system("make", &unfinished))?;
+        let mut command = spawn::worker(&self.compiler);
+        command.args(uid.arguments()).stdin(Stdio::from(component)).stdout(Stdio::from(output)).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(system("start", &self.compiler))?;
+        let mut said = Vec::new();
+        if let Some(pipe) = child.stderr.take() {
+            pipe.take(SAID_MAX_BYTES).read_to_end(&mut said).map_err(system("hear", &self.compiler))?;
+        }
+        let ended = child.wait().map_err(system("wait for", &self.compiler))?;
+        if !ended.success() {
+            let _ = fs::remove_file(&unfinished);
+            let said = String::from_utf8_lossy(&said).trim().to_owned();
+            return Err(AdapterError::Compile(if said.is_empty() {
+                format!("the compiler ended ({ended})")
+            } else {
+                said
+            }));
+        }
+        let finish = || {
+            let compiled = File::open(&unfinished)?;
+            compiled.set_permissions(Permissions::from_mode(0o400))?;
+            let mut beside = File::create(path.with_extension("sha256"))?;
+            beside.write_all(digest(&compiled)?.as_bytes())?;
+            beside.sync_all()?;
+            compiled.sync_all()?;
+            fs::rename(&unfinished, path)
+        };
+        finish().map_err(system("write", path))
+    }
+
+    fn ensure_directory(&self) -> Result<(), AdapterError> {
+        fs::create_dir_all(&self.directory).map_err(system("make", &self.directory))?;
+        fs::set_permissions(&self.directory, Permissions::from_mode(0o700)).map_err(system("keep", &self.directory))
+    }
+}
+
+enum NotWhole {
+    Missing,
+    Other,
+}
+
+/// Opens what was compiled if it has the digest beside it.
+fn whole(path: &Path) -> Result<File, NotWhole> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(NotWhole::Missing),
+        Err(_) => return Err(NotWhole::Other),
+    };
+    let beside = fs::read_to_string(path.with_extension("sha256")).map_err(|_| NotWhole::Other)?;
+    let found = digest(&file).map_err(|_| NotWhole::Other)?;
+    if found != beside {
+        return Err(NotWhole::Other);
+    }
+    file.rewind().map_err(|_| NotWhole::Other)?;
+    Ok(file)
+}
+
+/// SHA-256 as hexadecimal digits.
+fn digest(mut file: &File) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => hasher.update(chunk.get(..read).unwrap_or_default()),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,57 @@
+//! An installed component: opened if nobody but root can have written it.
+
+use std::{fs::File, path::Path};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
+
+use super::{AdapterError, system};
+
+/// The longest component in bytes.
+pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Opens `adapter.wasm` of an adapter for reading.
+pub(super) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {
+    if !is_name(name) {
+        return Err(AdapterError::Missing);
+    }
+    let path = directory.join(name).join("adapter.wasm");
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let opened = match rustix::fs::openat2(CWD, &path, flags, Mode::empty(), resolve) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Err(AdapterError::Missing),
+        Err(error) => return Err(system("open", &path)(error.into())),
+    };
+    let facts = rustix::fs::fstat(&opened).map_err(|error| system("look at", &path)(error.into()))?;
+    let is_short = u64::try_from(facts.st_size).is_ok_and(|size| size <= MAX_BYTES);
+    let is_roots = facts.st_uid == 0 && facts.st_mode & 0o022 == 0;
+    if FileType::from_raw_mode(facts.st_mode).is_file() && is_roots && is_short {
+        Ok(opened.into())
+    } else {
+        Err(AdapterError::Component)
+    }
+}
+
+/// `[a-z0-9][a-z0-9-]{0,30}`, as of hostings.
+fn is_name(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    plain && (1..=31).contains(&text.len()) && !text.starts_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_short_lower_case_and_no_path() {
+        for name in ["linux", "c-panel-2", "0"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "-x", "Linux", "a/b", "..", "a.b", "a b", &"a".repeat(32)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}
