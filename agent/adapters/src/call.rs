@@ -90,7 +90,16 @@ pub struct Interface {
     /// The version of the package that the component was built against.
     pub version: String,
     /// Functions, in the component's order.
-    pub functions: Vec<String>,
+    pub functions: Vec<Function>,
+}
+
+/// A function of an interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// As the interface writes it.
+    pub name: String,
+    /// The names of its parameters, in order.
+    pub parameters: Vec<String>,
 }
 
 /// Why a call did not come to its own end. Nothing of the instance is left.

@@ -36,22 +36,4 @@ functions! {
     StateSet = "state" "set";
     StateRemove = "state" "remove";
     StateKeys = "state" "keys";
-    HttpSend = "http" "send";
-    MysqlListDatabases = "mysql" "list-databases";
-    MysqlCreateDatabase = "mysql" "create-database";
-    MysqlRenameDatabase = "mysql" "rename-database";
-    MysqlDropDatabase = "mysql" "drop-database";
-    MysqlListUsers = "mysql" "list-users";
-    MysqlCreateUser = "mysql" "create-user";
-    MysqlSetPassword = "mysql" "set-password";
-    MysqlDropUser = "mysql" "drop-user";
-    MysqlSetGrant = "mysql" "set-grant";
-    MysqlEndConnections = "mysql" "end-connections";
-    CrontabRead = "crontab" "read";
-    CrontabReplace = "crontab" "replace";
-    CommandRun = "command" "run";
-    ConfigFileList = "config-file" "list-files";
-    ConfigFileRead = "config-file" "read";
-    ConfigFileWrite = "config-file" "write";
-    ConfigFileRemove = "config-file" "remove";
 }

@@ -20,6 +20,9 @@ use crate::store::audit::Head;
 /// Requests other than PHP calls are answered at once; a broker that is not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The compiler has a minute of processor time, which may take longer.
+const COMPILER_PATIENCE: Duration = Duration::from_secs(180);
+
 /// Why the broker did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrokerError {
@@ -170,19 +173,46 @@ impl Broker {
         }
     }
 
+    /// Has an installed adapter compiled, unless it was. Blocks, for up to a minute.
+    pub(crate) fn compile_adapter(&self, adapter: String) -> Result<(), BrokerError> {
+        let replied = self.exchange(Request::CompileAdapter { adapter }, COMPILER_PATIENCE);
+        count(&replied);
+        match replied?.0 {
+            Reply::Done => Ok(()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// A runner of an adapter: serve's end of the socket to it. Blocks.
+    pub(crate) fn open_runner(&self, adapter: String) -> Result<FrameSocket, BrokerError> {
+        let (reply, descriptors) = self.ask_for_descriptors(Request::OpenRunner { adapter })?;
+        match (reply, descriptors.into_iter().next()) {
+            (Reply::Runner, Some(runner)) => Ok(runner.into()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
+    /// Kills the runners of an adapter; they are gone when it returns. Blocks.
+    pub(crate) fn stop_runner(&self, adapter: String) -> Result<(), BrokerError> {
+        match self.ask(Request::StopRunner { adapter })? {
+            Reply::Done => Ok(()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
     fn ask(&self, request: Request) -> Result<Reply, BrokerError> {
         self.ask_for_descriptors(request).map(|(reply, _)| reply)
     }
 
     fn ask_for_descriptors(&self, request: Request) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
-        let replied = self.exchange(request);
+        let replied = self.exchange(request, PATIENCE);
         count(&replied);
         replied
     }
 
-    fn exchange(&self, request: Request) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
+    fn exchange(&self, request: Request, patience: Duration) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
         let connection = self.connect()?;
-        connection.set_timeouts(Some(PATIENCE))?;
+        connection.set_timeouts(Some(patience))?;
         connection.send(&asked(request), &[])?;
         match connection.receive::<Reply>()? {
             (Reply::Refused { code, field, message }, _) => Err(BrokerError::Refused { code, field, message }),

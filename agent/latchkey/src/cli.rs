@@ -2,6 +2,7 @@
 //!
 //! Every command is a call and a view of the reply. What a call may do is decided by serve; nothing is decided here.
 
+mod adapter;
 mod audit;
 mod backup;
 mod client;
@@ -43,6 +44,9 @@ Exit codes: 0 done, 1 internal fault (or a broken audit), 2 wrong usage, 3 not_f
 /// The commands that talk to a running agent.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// What makes hosting platforms work: components that are installed, granted and confined.
+    #[command(after_help = EXIT_CODES)]
+    Adapter(Noun<adapter::Command>),
     /// Hosting accounts of this node.
     #[command(after_help = EXIT_CODES)]
     Hosting(Noun<hosting::Command>),
@@ -126,7 +130,7 @@ trait Ask {
 }
 
 /// A reply, and how people like to see it.
-struct Answer {
+pub(crate) struct Answer {
     reply: Reply,
     view: fn(&Value) -> String,
     exit: u8,
@@ -146,6 +150,7 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 /// Runs a command and shows what came of it; returns the exit code.
 fn carry_out(command: &Command, screen: &mut dyn Screen) -> u8 {
     match command {
+        Command::Adapter(noun) => show(&noun.connection, noun.command.run(&noun.connection), screen),
         Command::Hosting(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Instance(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Share(noun) => answer(&noun.connection, &noun.command, screen),

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     /// Without it there is no FTP.
     pub(crate) ftp: Option<Ftp>,
     #[serde(default)]
+    pub(crate) adapters: Adapters,
+    #[serde(default)]
     pub(crate) sso: Sso,
     #[serde(default)]
     pub(crate) invitations: Invitations,
@@ -105,6 +107,28 @@ pub(crate) struct Gateway {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Socket {
     pub(crate) socket: PathBuf,
+}
+
+/// Where adapters are, and what the operator says about them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Adapters {
+    /// Where each installed adapter has a folder of its name; the `adapters.directory` of broker.toml.
+    pub(crate) directory: PathBuf,
+    /// Where the operator's file for each adapter is, by its name.
+    pub(crate) operators: PathBuf,
+    /// Where the keys of those are who may sign adapters.
+    pub(crate) keys: PathBuf,
+}
+
+impl Default for Adapters {
+    fn default() -> Self {
+        Self {
+            directory: "/var/lib/latchkey-adapters".into(),
+            operators: "/etc/latchkey/adapters.d".into(),
+            keys: "/etc/latchkey/adapter-keys".into(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

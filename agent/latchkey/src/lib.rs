@@ -3,6 +3,7 @@
 //! A library, so that fuzz targets can reach the parsers.
 
 mod accounts;
+mod adapters;
 mod api;
 mod background;
 mod body;

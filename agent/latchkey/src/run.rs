@@ -72,6 +72,8 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
         tokio::spawn(ftp::listen(serve.clone(), frames));
     }
     tokio::spawn(reaper::reap(serve.clone()));
+    let loading = serve.clone();
+    tokio::spawn(async move { loading.adapters.load_all(&loading).await });
     tokio::spawn(api::listen::panel(serve.clone(), panel, doors.panel()));
     tokio::spawn(api::listen::cli(serve.clone(), cli));
     tokio::spawn(gateway::listen(serve.clone(), gateway, doors.gateway()));

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 
 use crate::accounts::events::Events;
+use crate::adapters::Adapters;
 use crate::broker::Broker;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended, Taken};
@@ -38,6 +39,7 @@ pub(crate) struct Serve {
     pub(crate) broker: Broker,
     pub(crate) bridge: Bridge,
     pub(crate) files: Files,
+    pub(crate) adapters: Adapters,
     pub(crate) first_uses: FirstUses,
     pub(crate) scans: Scans,
     pub(crate) presses: Presses,
@@ -61,6 +63,7 @@ impl Serve {
         let (records, to_record) = mpsc::channel(1024);
         let broker = Broker::at(&config.broker.socket);
         let (bridge, files) = (Bridge::new(broker.clone()), Files::new(broker.clone()));
+        let adapters = Adapters::new(broker.clone(), &config.adapters.directory, &config.adapters.operators);
         let started_at = state.clock.now();
         let serve = Self {
             config,
@@ -68,6 +71,7 @@ impl Serve {
             broker,
             bridge,
             files,
+            adapters,
             first_uses: FirstUses::default(),
             scans: Scans::default(),
             presses: Presses::default(),

@@ -10,10 +10,22 @@ use serde_json::Value;
 use crate::process::Program;
 
 /// The programs that make up the agent.
-pub const PROGRAMS: [&str; 5] = ["latchkey", "latchkey-broker", "latchkey-files", "latchkey-ftpauth", "latchkey-php"];
+pub const PROGRAMS: [&str; 7] = [
+    "latchkey",
+    "latchkey-broker",
+    "latchkey-compiler",
+    "latchkey-files",
+    "latchkey-ftpauth",
+    "latchkey-php",
+    "latchkey-runner",
+];
 
-/// The packages that they are in.
-const PACKAGES: [&str; 4] = ["latchkey", "latchkey-broker", "latchkey-files", "latchkey-php"];
+/// The packages that they are in. What stands apart is built apart: cargo gives a library all features that anything built
+/// with it asks for, and the runner must not have the compiler in it.
+const PACKAGES: [&[&str]; 2] = [
+    &["latchkey-runner"],
+    &["latchkey", "latchkey-broker", "latchkey-compiler", "latchkey-files", "latchkey-php"],
+];
 
 /// The variable that names the directory with the programs, for tests whose caller has built them.
 pub const BUILT: &str = "LATCHKEY_BUILT";
@@ -46,9 +58,13 @@ impl Build {
             Self::Debug => &[],
             Self::Ready(directory) => return Ok(directory.clone()),
         };
-        let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
-        let executable = last_executable(&cargo().args(["build"]).args(profile).args(packages))?;
-        executable.parent().map(Path::to_path_buf).context("the programs lie in a directory")
+        let mut directory = None;
+        for packages in PACKAGES {
+            let packages = packages.iter().flat_map(|package| ["--package", package]);
+            let executable = last_executable(&cargo().args(["build"]).args(profile).args(packages))?;
+            directory = executable.parent().map(Path::to_path_buf);
+        }
+        directory.context("the programs lie in a directory")
     }
 
     /// Builds the program by which tests try from inside what a process must not be able to do, and returns it. What is

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use latchkey_adapters::{Call, Description, Fault, HostFunction, Interface, Limits, PACKAGE, VERSION};
+use latchkey_adapters::{Call, Description, Fault, Function, HostFunction, Interface, Limits, PACKAGE, VERSION};
 use wasmtime::{
     Engine, Store,
     component::{
-        Component, ComponentExportIndex, Instance, InstancePre, Linker, ResourceType, Val,
-        types::{ComponentInstance, ComponentItem},
+        Component, ComponentExportIndex, Instance, InstancePre, Linker, ResourceType, Val, types::ComponentItem,
     },
 };
 
@@ -93,13 +92,14 @@ fn describe(engine: &Engine, component: &Component) -> Description {
 fn ours(engine: &Engine, name: &str, item: &ComponentItem) -> Option<Interface> {
     let (name, version) = name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')?;
     let ComponentItem::ComponentInstance(instance) = item else { return None };
-    let functions = functions(engine, instance).map(str::to_owned).collect();
-    Some(Interface { name: name.to_owned(), version: version.to_owned(), functions })
-}
-
-fn functions<'a>(engine: &'a Engine, instance: &'a ComponentInstance) -> impl Iterator<Item = &'a str> {
-    let exports = instance.exports(engine);
-    exports.filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))).map(|(name, _)| name)
+    let functions = instance.exports(engine).filter_map(|(name, item)| {
+        let ComponentItem::ComponentFunc(function) = item.ty else { return None };
+        Some(Function {
+            name: name.to_owned(),
+            parameters: function.params().map(|(name, _)| name.to_owned()).collect(),
+        })
+    });
+    Some(Interface { name: name.to_owned(), version: version.to_owned(), functions: functions.collect() })
 }
 
 /// Says in words what a component needs that this agent does not have, before wasmtime does in its own.
@@ -120,8 +120,8 @@ fn offered(description: &Description) -> Result<(), Fault> {
         if known.is_empty() && interface != "types" {
             return Err(of(needed, &format!("the interface {interface}")));
         }
-        if let Some(missing) = needed.functions.iter().find(|function| !known.contains(&function.as_str())) {
-            return Err(of(needed, &format!("the function {interface}.{missing}")));
+        if let Some(missing) = needed.functions.iter().find(|function| !known.contains(&function.name.as_str())) {
+            return Err(of(needed, &format!("the function {interface}.{}", missing.name)));
         }
     }
     if let Some(unknown) = description.exports.iter().find(|export| !EXPORTED.contains(&export.name.as_str())) {
@@ -157,7 +157,9 @@ fn refuse_wasi(engine: &Engine, component: &Component, linker: &mut Linker<State
 fn indices(component: &Component, export: &Interface) -> HashMap<String, ComponentExportIndex> {
     let name = format!("{PACKAGE}/{}@{}", export.name, export.version);
     let Some(interface) = component.get_export_index(None, &name) else { return HashMap::new() };
-    let index = |function: &String| Some((function.clone(), component.get_export_index(Some(&interface), function)?));
+    let index = |function: &Function| {
+        Some((function.name.clone(), component.get_export_index(Some(&interface), &function.name)?))
+    };
     export.functions.iter().filter_map(index).collect()
 }
 

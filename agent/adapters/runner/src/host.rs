@@ -7,7 +7,7 @@ use wasmtime::component::Linker;
 use crate::{
     bindings::{
         Everything,
-        latchkey::adapter::{clock, command, config_file, crontab, http, log, mysql, state, types},
+        latchkey::adapter::{clock, log, state, types},
     },
     instance::State,
 };
@@ -79,40 +79,4 @@ asked!(state {
     set(key: String, value: Vec<u8>) -> Result<(), state::StateError> = StateSet;
     remove(key: String) -> Result<(), state::StateError> = StateRemove;
     keys(prefix: String) -> Result<Vec<String>, state::StateError> = StateKeys;
-});
-
-asked!(http {
-    send(request: http::Request) -> Result<http::Response, http::HttpError> = HttpSend;
-});
-
-asked!(mysql {
-    list_databases() -> Result<Vec<mysql::Database>, mysql::MysqlError> = MysqlListDatabases;
-    create_database(name: String) -> Result<(), mysql::MysqlError> = MysqlCreateDatabase;
-    rename_database(name: String, new_name: String) -> Result<(), mysql::MysqlError> = MysqlRenameDatabase;
-    drop_database(name: String) -> Result<(), mysql::MysqlError> = MysqlDropDatabase;
-    list_users() -> Result<Vec<mysql::User>, mysql::MysqlError> = MysqlListUsers;
-    create_user(name: String, password: String) -> Result<(), mysql::MysqlError> = MysqlCreateUser;
-    set_password(name: String, password: String) -> Result<(), mysql::MysqlError> = MysqlSetPassword;
-    drop_user(name: String) -> Result<(), mysql::MysqlError> = MysqlDropUser;
-    set_grant(user: String, database: String, privileges: Vec<mysql::Privilege>) -> Result<(), mysql::MysqlError>
-        = MysqlSetGrant;
-    end_connections(user: String) -> Result<u32, mysql::MysqlError> = MysqlEndConnections;
-});
-
-asked!(crontab {
-    read() -> Result<crontab::Table, crontab::CrontabError> = CrontabRead;
-    replace(version: String, text: Vec<u8>) -> Result<(), crontab::CrontabError> = CrontabReplace;
-});
-
-asked!(command {
-    run(name: String, arguments: Vec<(String, command::Argument)>) -> Result<command::Output, command::CommandError>
-        = CommandRun;
-});
-
-asked!(config_file {
-    list_files(directory: String) -> Result<Vec<String>, config_file::FileError> = ConfigFileList;
-    read(directory: String, name: String) -> Result<config_file::File, config_file::FileError> = ConfigFileRead;
-    write(directory: String, name: String, version: Option<String>, content: Vec<u8>) -> Result<(), config_file::FileError>
-        = ConfigFileWrite;
-    remove(directory: String, name: String, version: String) -> Result<(), config_file::FileError> = ConfigFileRemove;
 });

@@ -2,6 +2,7 @@
 //!
 //! `routes` is the table of all calls; the router and the OpenAPI document are loops over it.
 
+mod adapters;
 mod audit;
 mod call;
 mod catalogue;

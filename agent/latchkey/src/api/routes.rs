@@ -9,9 +9,10 @@ use super::call::Call;
 use super::page::Page;
 use super::reply::Reply;
 use super::{
-    audit, catalogue, explain, gateway_links, hostings, instances, metrics, openapi, operations, people, sessions,
-    shares, state, status,
+    adapters, audit, catalogue, explain, gateway_links, hostings, instances, metrics, openapi, operations, people,
+    sessions, shares, state, status,
 };
+use crate::adapters::AdapterView;
 use crate::operations::{ChangedShare, ShareItems};
 use crate::problem::Problem;
 use crate::registry::hostings::{HostingInput, HostingView, RegisteredHosting};
@@ -166,6 +167,13 @@ routes! {
         ("limit", "How many at most; 1 to 1000, 100 if not given.")], gives audit::AuditPage,
         as &[JSON, audit::EVENTS, audit::LINES[0]];
     GET "/v1/audit/verify" Actor audit::verify, "Walk the audit's whole chain, and compare it with the heads that the broker recorded", gives Verified;
+    GET "/v1/adapters" Actor adapters::list, "List the adapters that are loaded", query PAGE, gives Page<AdapterView>;
+    PUT "/v1/adapters/{adapter}" Operator adapters::load, "Load what is installed under a name, in place of what was loaded; on the node only",
+        takes adapters::AdapterLoadInput, gives AdapterView, answers UNLESS_IN_CONFLICT;
+    DELETE "/v1/adapters/{adapter}" Operator adapters::unload, "Stop an adapter and forget what it keeps; on the node only",
+        gives adapters::UnloadedAdapter;
+    POST "/v1/adapters/{adapter}/calls" Operator adapters::run, "Call one function of an adapter by hand; on the node only",
+        takes adapters::AdapterCallInput, gives adapters::AdapterCallOutput, answers OF_A_SITE;
     POST "/v1/state/backup" Operator state::back_up, "Copy the state into the state directory; on the node only",
         gives state::BackedUp;
     POST "/v1/state/restore" Operator state::restore, "Go back to the backup that lies in the state directory; on the node only",

@@ -66,12 +66,28 @@ pub(crate) enum CallError {
     /// A file could not be taken over.
     #[error(transparent)]
     File(Box<super::state_files::StateFileError>),
+    /// An adapter's package is not as it should be.
+    #[error(transparent)]
+    Package(Box<super::adapter::PackageError>),
+    /// An adapter's files could not be moved.
+    #[error("cannot {attempt} {}", path.display())]
+    Adapter {
+        attempt: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The process could not be set up for a call.
     #[error("prepare the call")]
     Prepare(#[source] io::Error),
 }
 
 impl CallError {
+    /// An adapter's package is not as it should be.
+    pub(super) fn package(error: super::adapter::PackageError) -> Self {
+        Self::Package(Box::new(error))
+    }
+
     /// The exit code of the program.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -81,7 +97,12 @@ impl CallError {
             Self::TimedOut => 8,
             Self::TooLarge => 9,
             Self::Connect { .. } | Self::Broken(_) => 13,
-            Self::NotUnderstood { .. } | Self::File(_) | Self::Prepare(_) | Self::Unverified(_) => 1,
+            Self::Package(_) => 5,
+            Self::Adapter { .. }
+            | Self::NotUnderstood { .. }
+            | Self::File(_)
+            | Self::Prepare(_)
+            | Self::Unverified(_) => 1,
         }
     }
 

@@ -59,6 +59,17 @@ impl Connection {
         }
     }
 
+    /// Where adapters are, as the configuration file says.
+    pub(super) fn adapters(&self) -> Result<crate::config::Adapters, CallError> {
+        let Some(path) = &self.config else { return Ok(crate::config::Adapters::default()) };
+        let Some(section) = table_in(path)?.remove("adapters") else { return Ok(crate::config::Adapters::default()) };
+        let fault = |error: toml::de::Error| CallError::Configuration {
+            path: path.clone(),
+            what: format!("adapters: {}", error.message()),
+        };
+        section.try_into().map_err(fault)
+    }
+
     fn socket(&self) -> Result<PathBuf, CallError> {
         let Some(path) = self.config.as_ref().filter(|_| self.socket.is_none()) else {
             return Ok(self.socket.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()));

@@ -106,7 +106,7 @@ fn parse_object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
 }
 
-fn parse_field(text: &str) -> Result<(String, Value), String> {
+pub(super) fn parse_field(text: &str) -> Result<(String, Value), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => {
             Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value))))

@@ -37,6 +37,11 @@ pub(crate) fn anything(value: &Value) -> String {
     }
 }
 
+/// A list in lines or, of objects, as a table.
+pub(crate) fn list(items: &[Value]) -> String {
+    any_table(items)
+}
+
 /// The items of a list; none if it is no list.
 pub(crate) fn items(reply: &Value) -> &[Value] {
     reply.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)

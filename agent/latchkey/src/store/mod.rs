@@ -4,6 +4,7 @@
 
 pub(crate) mod access_rows;
 pub(crate) mod accounts;
+pub(crate) mod adapter_state;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod gateway_rows;
@@ -33,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 
 /// Why state could not be read or written.

@@ -69,6 +69,12 @@ pub struct Paths {
     pub ftp_log: PathBuf,
     /// Certificate and key of the FTP server.
     pub ftp_certificate: PathBuf,
+    /// Where adapters are installed.
+    pub adapters: PathBuf,
+    /// Where the operator's files about adapters are.
+    pub operators: PathBuf,
+    /// Where the keys are of those who may sign adapters.
+    pub adapter_keys: PathBuf,
 }
 
 /// Origins of the agent, without a slash at the end.
@@ -125,6 +131,9 @@ impl Prepared {
             broker_socket: ground.path().join("run/broker/broker.sock"),
             cli_socket: ground.path().join("run/latchkey/cli.sock"),
             redeem_socket: ground.path().join("run/latchkey/redeem.sock"),
+            adapters: ground.path().join("lib/adapters"),
+            operators: ground.path().join("etc/adapters.d"),
+            adapter_keys: ground.path().join("etc/adapter-keys"),
             ftp_socket: ground.path().join("run/latchkey/ftp.sock"),
             ftp_ask_socket: ground.path().join("run/ftp-ask.sock"),
             ftp_log: ground.path().join("run/ftp-log/dev-log"),

@@ -20,7 +20,9 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
         "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\
          php_worker = \"{programs}/latchkey-php\"\nfiles_worker = \"{programs}/latchkey-files\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
          php_cache = \"{root}/php-cache\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n\n\
-         [ftp]\nsocket = \"{ftp_ask}\"\nserve_socket = \"{ftp}\"\nfolders = \"{root}/run/ftp\"\nlog = \"{ftp_log}\"\n",
+         [ftp]\nsocket = \"{ftp_ask}\"\nserve_socket = \"{ftp}\"\nfolders = \"{root}/run/ftp\"\nlog = \"{ftp_log}\"\n\n\
+         [adapters]\ndirectory = \"{adapters}\"\ncache = \"{root}/adapter-cache\"\n\
+         runner = \"{programs}/latchkey-runner\"\ncompiler = \"{programs}/latchkey-compiler\"\n",
         paths.broker_socket.display(),
         paths.broker_state.display(),
         user.name,
@@ -28,6 +30,7 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
         ftp_ask = paths.ftp_ask_socket.display(),
         ftp_log = paths.ftp_log.display(),
         ftp = paths.ftp_socket.display(),
+        adapters = paths.adapters.display(),
     )
 }
 
@@ -86,6 +89,11 @@ host = "{ftp_host}"
 port = {ftp_port}
 certificate = "{ftp_certificate}"
 
+[adapters]
+directory = "{adapters}"
+operators = "{operators}"
+keys = "{adapter_keys}"
+
 [mail]
 from = "Latchkey <latchkey@node.example>"
 directory = "{mail}"
@@ -119,6 +127,9 @@ resend_after_s = {resend_after_s}
         ftp_host = urls.ftp.ip(),
         ftp_port = urls.ftp.port(),
         ftp_certificate = paths.ftp_certificate.display(),
+        adapters = paths.adapters.display(),
+        operators = paths.operators.display(),
+        adapter_keys = paths.adapter_keys.display(),
         mail = paths.mail.display(),
         extra = options.serve_config_more,
     )

@@ -1,0 +1,327 @@
+//! The adapters of this node: loaded, called, put aside when they break too often.
+//!
+//! What a component does is confined in its runner; what it asks for is carried out in `host`.
+
+mod answer;
+mod host;
+pub(crate) mod installed;
+mod runner;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use latchkey_access::Hosting;
+use latchkey_adapters::{Call, Description, Fault};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::broker::{Broker, BrokerError};
+use crate::problem::{Code, Problem, chain};
+use crate::serve::Serve;
+use crate::token::random_hex;
+use host::Host;
+use installed::{Installed, InstalledError};
+use runner::{Came, Runner, RunnerError};
+
+/// An adapter that broke so often is put aside …
+const BREAKS_MAX: usize = 5;
+/// … within so many seconds.
+const BREAKS_WITHIN_S: i64 = 300;
+/// So many calls of one adapter at a time; the runner has as many threads.
+const CALLS_AT_A_TIME: usize = 4;
+
+/// All adapters.
+#[derive(Debug)]
+pub(crate) struct Adapters {
+    broker: Broker,
+    adapters: PathBuf,
+    operators: PathBuf,
+    loaded: Mutex<BTreeMap<String, Arc<Adapter>>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Adapter {
+    installed: Arc<Installed>,
+    description: Description,
+    runner: tokio::sync::Mutex<Option<Arc<Runner>>>,
+    places: tokio::sync::Semaphore,
+    breaks: Mutex<Vec<(Timestamp, String)>>,
+}
+
+/// An adapter as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct AdapterView {
+    /// Its name on this node.
+    name: String,
+    /// Its own version.
+    version: String,
+    /// What it is for.
+    title: String,
+    /// Whether it is called, or why not.
+    state: AdapterState,
+    /// The interfaces that it implements.
+    exports: Vec<String>,
+    /// The interfaces of the agent that it uses.
+    imports: Vec<String>,
+    /// What its manifest asks for and the operator has not granted, as lines for the operator's file.
+    missing: Vec<String>,
+    /// Why it broke down last, since it was loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_break: Option<String>,
+}
+
+impl AdapterView {
+    /// Its name on this node.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Whether an adapter is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AdapterState {
+    /// It is.
+    Ready,
+    /// It broke down five times within five minutes and is not called until it is loaded again.
+    PutAside,
+}
+
+impl Adapters {
+    /// None is loaded yet.
+    pub(crate) fn new(broker: Broker, adapters: &Path, operators: &Path) -> Self {
+        let (adapters, operators) = (adapters.to_owned(), operators.to_owned());
+        Self { broker, adapters, operators, loaded: Mutex::default() }
+    }
+
+    /// Loads all that are installed. One that cannot be loaded is said in the log, and is not there.
+    pub(crate) async fn load_all(&self, serve: &Serve) {
+        let folder = self.adapters.clone();
+        let Ok(names) = serve.blocking(move || installed::names(&folder)).await else { return };
+        for name in names {
+            if let Err(problem) = self.load(serve, &name).await {
+                tracing::error!(adapter = name, detail = problem.detail, "an adapter was not loaded");
+            }
+        }
+    }
+
+    /// Loads what is installed under a name, in place of what was loaded before. Compiles it if there is need.
+    pub(crate) async fn load(&self, serve: &Serve, name: &str) -> Result<AdapterView, Problem> {
+        let (adapters, operators, of) = (self.adapters.clone(), self.operators.clone(), name.to_owned());
+        let installed = serve.blocking(move || Installed::read(&of, &adapters, &operators)).await?;
+        let installed = installed.map_err(unusable)?;
+        let (broker, of) = (self.broker.clone(), name.to_owned());
+        serve.blocking(move || broker.compile_adapter(of)).await?.map_err(of_broker)?;
+        // Those that run are of what was installed before.
+        self.stop(serve, name).await?;
+        let runner = self.open(serve, name).await?;
+        let description = runner.describe(installed.limits).await.map_err(|error| broken(&error))?;
+        let adapter = Arc::new(Adapter {
+            installed: Arc::new(installed),
+            description,
+            runner: tokio::sync::Mutex::new(Some(Arc::new(runner))),
+            places: tokio::sync::Semaphore::new(CALLS_AT_A_TIME),
+            breaks: Mutex::default(),
+        });
+        let view = adapter.view();
+        self.loaded().insert(name.to_owned(), adapter);
+        tracing::info!(adapter = name, exports = ?view.exports, "an adapter was loaded");
+        Ok(view)
+    }
+
+    /// Forgets an adapter, whether it is installed or not; false if it was not loaded.
+    pub(crate) async fn unload(&self, serve: &Serve, name: &str) -> Result<bool, Problem> {
+        let was_loaded = self.loaded().remove(name).is_some();
+        self.stop(serve, name).await?;
+        Ok(was_loaded)
+    }
+
+    /// All that are loaded, by name.
+    pub(crate) fn list(&self) -> Vec<AdapterView> {
+        self.loaded().values().map(|adapter| adapter.view()).collect()
+    }
+
+    /// Calls a function about a hosting. The hosting and, where the function takes one, an idempotency key are added to
+    /// the arguments. A call whose runner dies is repeated once, with the same key.
+    pub(crate) async fn call(
+        &self,
+        serve: &Arc<Serve>,
+        (name, hosting): (&str, &Hosting),
+        (interface, function): (&str, &str),
+        arguments: Map<String, Value>,
+    ) -> Result<Value, Problem> {
+        let adapter = self.loaded().get(name).cloned().ok_or_else(|| Problem::not_found("adapter"))?;
+        adapter.refuse_if_put_aside()?;
+        let arguments = adapter.complete(hosting, (interface, function), arguments)?;
+        let _place = adapter.places.acquire().await.map_err(|error| Problem::internal(&error))?;
+        let mut host =
+            Host { serve: serve.clone(), adapter: adapter.installed.clone(), hosting: hosting.id.to_string() };
+        let call = Call {
+            interface: interface.to_owned(),
+            function: function.to_owned(),
+            arguments,
+            limits: adapter.installed.limits,
+        };
+        let mut came = self.call_once(serve, &adapter, call.clone(), &mut host).await?;
+        if matches!(came, Err(RunnerError::Gone(_))) {
+            tracing::warn!(adapter = name, "the runner died in a call, which is repeated");
+            came = self.call_once(serve, &adapter, call, &mut host).await?;
+        }
+        match came {
+            Ok(Came::Returned(value)) => Ok(serde_json::from_str(&value).unwrap_or_default()),
+            Ok(Came::Failed(error)) => Err(answer::refused(&error)),
+            Err(error) => {
+                adapter.note_break(&error, serve.state.clock.now());
+                Err(broken(&error))
+            }
+        }
+    }
+
+    async fn call_once(
+        &self,
+        serve: &Serve,
+        adapter: &Adapter,
+        call: Call,
+        host: &mut Host,
+    ) -> Result<Result<Came, RunnerError>, Problem> {
+        let name = adapter.installed.manifest.name.as_str();
+        let runner = {
+            let mut place = adapter.runner.lock().await;
+            match place.as_ref().filter(|runner| !runner.is_gone()) {
+                Some(runner) => runner.clone(),
+                None => place.insert(Arc::new(self.open(serve, name).await?)).clone(),
+            }
+        };
+        let came = runner.call(call, host).await;
+        if matches!(came, Err(RunnerError::Silent | RunnerError::Gone(_))) {
+            *adapter.runner.lock().await = None;
+            self.stop(serve, name).await?;
+        }
+        Ok(came)
+    }
+
+    async fn open(&self, serve: &Serve, name: &str) -> Result<Runner, Problem> {
+        let (broker, name) = (self.broker.clone(), name.to_owned());
+        serve.blocking(move || broker.open_runner(name)).await?.map(Runner::over).map_err(of_broker)
+    }
+
+    async fn stop(&self, serve: &Serve, name: &str) -> Result<(), Problem> {
+        let (broker, name) = (self.broker.clone(), name.to_owned());
+        serve.blocking(move || broker.stop_runner(name)).await?.map_err(of_broker)
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Adapter>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Adapter {
+    fn view(&self) -> AdapterView {
+        let Installed { manifest, rights, .. } = self.installed.as_ref();
+        let names = |interfaces: &[latchkey_adapters::Interface]| {
+            interfaces.iter().filter(|one| one.name != "types").map(|one| one.name.clone()).collect()
+        };
+        let missing = (manifest.asks.state && !rights.state).then(|| "state = true".to_owned());
+        AdapterView {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            title: manifest.title.clone(),
+            state: if self.is_put_aside() { AdapterState::PutAside } else { AdapterState::Ready },
+            exports: names(&self.description.exports),
+            imports: names(&self.description.imports),
+            missing: missing.into_iter().collect(),
+            last_break: self.breaks().last().map(|(_, why)| why.clone()),
+        }
+    }
+
+    /// All arguments of a function as JSON.
+    fn complete(
+        &self,
+        hosting: &Hosting,
+        (interface, function): (&str, &str),
+        mut arguments: Map<String, Value>,
+    ) -> Result<String, Problem> {
+        let found = self.description.exports.iter().find(|export| export.name == interface);
+        let found = found.and_then(|export| export.functions.iter().find(|one| one.name == function));
+        let missing = || Fault::NoSuchFunction(format!("{interface}.{function}")).to_string();
+        let found = found.ok_or_else(|| Problem::new(Code::Unsupported, missing()))?;
+        for parameter in &found.parameters {
+            if parameter == "hosting" {
+                arguments.insert("hosting".into(), self.hosting(hosting));
+            } else if parameter == "key" && !arguments.contains_key("key") {
+                arguments.insert("key".into(), json!(random_hex()?));
+            }
+        }
+        Ok(Value::Object(arguments).to_string())
+    }
+
+    fn hosting(&self, hosting: &Hosting) -> Value {
+        json!({
+            "id": hosting.id.as_str(),
+            "system-user": hosting.system_user,
+            "home": hosting.home,
+            "db-prefix": hosting.db_prefix,
+            "settings": self.installed.settings(hosting.id.as_str()),
+        })
+    }
+
+    fn refuse_if_put_aside(&self) -> Result<(), Problem> {
+        if self.is_put_aside() {
+            let name = &self.installed.manifest.name;
+            let detail =
+                format!("the adapter {name} broke down too often and was put aside; see latchkey adapter list");
+            return Err(Problem::new(Code::Unavailable, detail));
+        }
+        Ok(())
+    }
+
+    /// Once there were too many it stays so: nothing is called, so nothing is added or forgotten.
+    fn is_put_aside(&self) -> bool {
+        self.breaks().len() >= BREAKS_MAX
+    }
+
+    fn note_break(&self, error: &RunnerError, now: Timestamp) {
+        // What whoever calls did wrong is not the adapter's fault.
+        if matches!(error, RunnerError::Fault(Fault::Arguments { .. } | Fault::NoSuchFunction(_) | Fault::Cancelled)) {
+            return;
+        }
+        let mut breaks = self.breaks();
+        breaks.retain(|(at, _)| now.as_second() - at.as_second() < BREAKS_WITHIN_S);
+        breaks.push((now, chain(error)));
+        if breaks.len() >= BREAKS_MAX {
+            tracing::error!(adapter = self.installed.manifest.name, "an adapter was put aside");
+        }
+    }
+
+    fn breaks(&self) -> MutexGuard<'_, Vec<(Timestamp, String)>> {
+        self.breaks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the operator did not expect of an adapter's files.
+fn unusable(error: InstalledError) -> Problem {
+    match error {
+        InstalledError::Missing(_) => Problem::new(Code::NotFound, error.to_string()),
+        error => Problem::new(Code::Invalid, chain(&error)),
+    }
+}
+
+fn of_broker(error: BrokerError) -> Problem {
+    Problem::from(error)
+}
+
+/// What broke down, for whoever called.
+fn broken(error: &RunnerError) -> Problem {
+    match error {
+        RunnerError::Fault(Fault::Arguments { field, .. }) => Problem::invalid(field.clone(), error.to_string()),
+        RunnerError::Fault(Fault::NoSuchFunction(_)) => Problem::new(Code::Unsupported, error.to_string()),
+        RunnerError::Fault(Fault::Unfit(_)) => Problem::new(Code::Invalid, error.to_string()),
+        RunnerError::Fault(Fault::Wall(_)) | RunnerError::Silent => Problem::new(Code::TimedOut, error.to_string()),
+        RunnerError::Fault(_) => Problem::new(Code::Unavailable, error.to_string()),
+        RunnerError::Gone(_) => Problem::new(Code::Unavailable, error.to_string()).retry_after(1),
+    }
+}

@@ -1,0 +1,112 @@
+//! `latchkey adapter`: what makes hosting platforms work, installed by the operator.
+
+mod install;
+mod package;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::Answer;
+use super::client::{Call, CallError, Client};
+use super::connection::Connection;
+use super::op::parse_field;
+use super::view::{self, Field, at, cell};
+use install::Folders;
+pub(crate) use package::PackageError;
+
+const COLUMNS: &[Field] = &[
+    ("ADAPTER", "name"),
+    ("VERSION", "version"),
+    ("STATE", "state"),
+    ("EXPORTS", "exports"),
+    ("USES", "imports"),
+    ("NOT GRANTED", "missing"),
+    ("LAST BREAK", "last_break"),
+];
+
+/// What can be done with adapters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the adapters that are loaded.
+    ///
+    /// Example: latchkey adapter list
+    List,
+    /// Check an adapter's signature, put it into its place and load it. Takes effect at once; if it cannot be loaded, the
+    /// one before stays. Run it as root.
+    ///
+    /// A folder holds adapter.toml, adapter.wasm, adapter.sums (what `sha256sum adapter.toml adapter.wasm` prints) and
+    /// adapter.sums.sig (`ssh-keygen -Y sign -n latchkey-adapter -f KEY adapter.sums`), made with one of the keys in
+    /// /etc/latchkey/adapter-keys, a line as in authorized_keys for each.
+    ///
+    /// Example: latchkey adapter install ./linux
+    Install(install::Install),
+    /// Stop and remove an adapter, with everything that it keeps. Run it as root.
+    ///
+    /// Example: latchkey adapter remove linux
+    Remove {
+        /// The adapter's name.
+        adapter: String,
+    },
+    /// Call one function of an adapter by hand.
+    ///
+    /// Example: latchkey adapter run linux h1 databases list-databases
+    Run(Run),
+}
+
+/// `latchkey adapter run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The adapter's name.
+    adapter: String,
+    /// The hosting that the call is about.
+    hosting: String,
+    /// The interface, as `latchkey adapter list` names it.
+    interface: String,
+    /// The function, as the interface names it.
+    function: String,
+    /// A parameter. A value that reads as JSON is taken as such (true, 5, null, "5"), any other as text.
+    #[arg(value_name = "KEY=VALUE", value_parser = parse_field)]
+    arguments: Vec<(String, Value)>,
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(&self, connection: &Connection) -> Result<Answer, CallError> {
+        let client = connection.client()?;
+        match self {
+            Self::List => Ok(Answer::new(client.send_all(&Call::get(&["adapters"]))?, |reply| {
+                view::table(reply, COLUMNS, "No adapter is loaded.")
+            })),
+            Self::Install(install) => install.run(&client, &Folders::of(connection)?),
+            Self::Remove { adapter } => remove(&client, &Folders::of(connection)?, adapter),
+            Self::Run(run) => run.call(&client),
+        }
+    }
+}
+
+impl Run {
+    fn call(&self, client: &Client) -> Result<Answer, CallError> {
+        let arguments: Map<String, Value> = self.arguments.iter().cloned().collect();
+        let body = json!({
+            "hosting": self.hosting,
+            "interface": self.interface,
+            "function": self.function,
+            "arguments": arguments,
+        });
+        let reply = client.send(&Call::post(&["adapters", &self.adapter, "calls"], body))?;
+        Ok(Answer::new(reply, |reply| match at(reply, "returned") {
+            Value::Null => "Done.".to_owned(),
+            Value::Array(items) => view::list(items),
+            value => view::anything(value),
+        }))
+    }
+}
+
+fn remove(client: &Client, folders: &Folders, adapter: &str) -> Result<Answer, CallError> {
+    let reply = client.send(&Call::delete(&["adapters", adapter]))?;
+    folders.remove(adapter)?;
+    Ok(Answer::new(reply, |reply| match at(reply, "was_loaded") {
+        Value::Bool(true) => "Removed.".to_owned(),
+        _ => format!("Removed; it was not loaded ({}).", cell(at(reply, "was_loaded"))),
+    }))
+}

@@ -1,0 +1,130 @@
+//! An adapter as it is handed on: its files, read once, and who signed them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use ssh_key::{PublicKey, SshSig};
+
+use crate::adapters::installed::Manifest;
+
+/// What a signature is made for; one that was made for something else does not count.
+const NAMESPACE: &str = "latchkey-adapter";
+
+/// The longest component in bytes, as the broker takes it.
+const COMPONENT_MAX_BYTES: u64 = 32 << 20;
+
+/// An adapter's files.
+pub(super) struct Package {
+    pub(super) manifest: Manifest,
+    pub(super) manifest_text: String,
+    pub(super) component: Vec<u8>,
+    folder: PathBuf,
+}
+
+/// Why a package is not installed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PackageError {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is longer than {COMPONENT_MAX_BYTES} bytes", .0.display())]
+    TooLong(PathBuf),
+    #[error("{} is not valid", path.display())]
+    Manifest { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{}: name: expected 1 to 31 of a-z, 0-9 and -, not beginning with -", .0.display())]
+    Name(PathBuf),
+    #[error("there is no {}; an adapter that nobody has signed takes --unsigned", .0.display())]
+    Unsigned(PathBuf),
+    #[error("{}: expected the lines that `sha256sum adapter.toml adapter.wasm` prints for these files", .0.display())]
+    Sums(PathBuf),
+    #[error("{} is no signature of ssh-keygen -Y sign", .0.display())]
+    Signature(PathBuf),
+    #[error("{} was not made with an Ed25519 key in {} and for {NAMESPACE}", signature.display(), keys.display())]
+    Signer { signature: PathBuf, keys: PathBuf },
+    #[error("{} has to belong to root and to be writable by root alone", .0.display())]
+    NotRoots(PathBuf),
+}
+
+impl Package {
+    /// Reads a folder. Nothing of it is read again.
+    pub(super) fn read(folder: &Path) -> Result<Self, PackageError> {
+        let path = folder.join("adapter.toml");
+        let manifest_text = fs::read_to_string(&path).map_err(reading(&path))?;
+        let manifest = toml::from_str::<Manifest>(&manifest_text);
+        let manifest =
+            manifest.map_err(|source| PackageError::Manifest { path: path.clone(), source: Box::new(source) })?;
+        if !is_name(&manifest.name) {
+            return Err(PackageError::Name(path));
+        }
+        let path = folder.join("adapter.wasm");
+        if fs::metadata(&path).map_err(reading(&path))?.len() > COMPONENT_MAX_BYTES {
+            return Err(PackageError::TooLong(path));
+        }
+        let component = fs::read(&path).map_err(reading(&path))?;
+        Ok(Self { manifest, manifest_text, component, folder: folder.to_owned() })
+    }
+
+    /// Who signed it: the comment of the key.
+    pub(super) fn signer(&self, keys: &Path) -> Result<String, PackageError> {
+        let sums = self.folder.join("adapter.sums");
+        let said = match fs::read_to_string(&sums) {
+            Ok(said) => said,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(PackageError::Unsigned(sums)),
+            Err(error) => return Err(reading(&sums)(error)),
+        };
+        if said != self.sums() {
+            return Err(PackageError::Sums(sums));
+        }
+        let path = self.folder.join("adapter.sums.sig");
+        let text = fs::read_to_string(&path).map_err(reading(&path))?;
+        let signature: SshSig = text.parse().map_err(|_| PackageError::Signature(path.clone()))?;
+        let trusted = trusted(keys)?;
+        let signer = trusted.iter().find(|key| key.verify(NAMESPACE, said.as_bytes(), &signature).is_ok());
+        let signer = signer.ok_or_else(|| PackageError::Signer { signature: path, keys: keys.to_owned() })?;
+        Ok(signer.comment().as_str_lossy().to_string())
+    }
+
+    /// What `sha256sum adapter.toml adapter.wasm` prints.
+    fn sums(&self) -> String {
+        let line = |bytes: &[u8], name: &str| {
+            let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{digest}  {name}\n")
+        };
+        line(self.manifest_text.as_bytes(), "adapter.toml") + &line(&self.component, "adapter.wasm")
+    }
+}
+
+/// The Ed25519 keys in root's folder. Other lines and other keys count for nothing.
+fn trusted(keys: &Path) -> Result<Vec<PublicKey>, PackageError> {
+    let entries = match fs::read_dir(keys) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(reading(keys)(error)),
+    };
+    let mut found = Vec::new();
+    for path in std::iter::once(Ok(keys.to_owned())).chain(entries.map(|entry| entry.map(|entry| entry.path()))) {
+        let path = path.map_err(reading(keys))?;
+        let facts = fs::symlink_metadata(&path).map_err(reading(&path))?;
+        if facts.uid() != 0 || facts.mode() & 0o022 != 0 {
+            return Err(PackageError::NotRoots(path));
+        }
+        if facts.is_file() {
+            let text = fs::read_to_string(&path).map_err(reading(&path))?;
+            let parsed = text.lines().filter_map(|line| PublicKey::from_openssh(line).ok());
+            found.extend(parsed.filter(|key| key.algorithm() == ssh_key::Algorithm::Ed25519));
+        }
+    }
+    Ok(found)
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    plain && (1..=31).contains(&text.len()) && !text.starts_with('-')
+}
+
+fn reading(path: &Path) -> impl FnOnce(io::Error) -> PackageError {
+    let path = path.to_owned();
+    move |source| PackageError::Read { path, source }
+}
