@@ -22,10 +22,8 @@ pub const PROGRAMS: [&str; 7] = [
 
 /// The packages that they are in. What stands apart is built apart: cargo gives a library all features that anything built
 /// with it asks for, and the runner must not have the compiler in it.
-const PACKAGES: [&[&str]; 2] = [
-    &["latchkey-runner"],
-    &["latchkey", "latchkey-broker", "latchkey-compiler", "latchkey-files", "latchkey-php"],
-];
+const PACKAGES: [&[&str]; 2] =
+    [&["latchkey-runner"], &["latchkey", "latchkey-broker", "latchkey-compiler", "latchkey-files", "latchkey-php"]];
 
 /// The variable that names the directory with the programs, for tests whose caller has built them.
 pub const BUILT: &str = "LATCHKEY_BUILT";

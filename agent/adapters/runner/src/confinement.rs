@@ -57,13 +57,14 @@ const CALLS: &[i64] = &[
 
 /// Second: becomes a user without files, within limits.
 ///
-/// No limit of address space: each memory of an instance reserves 4 GiB of it. `memory_bytes` bounds what is used.
+/// No limit of address space: each memory of an instance reserves 4 GiB of it. `memory_bytes` bounds what is used. The
+/// component's data becomes a file in memory once.
 pub fn become_nobody(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
     privileges::limit(&[
-        (Resource::Fsize, 0),
+        (Resource::Data, 4096 * MIB),
+        (Resource::Fsize, 256 * MIB),
         (Resource::Core, 0),
         (Resource::Nofile, DESCRIPTORS),
-        (Resource::Data, 4096 * MIB),
     ])?;
     privileges::drop_all(uid, gid)
 }
@@ -77,5 +78,7 @@ pub fn keep_to_sockets(landlock_at_most: Option<i32>) -> Result<Option<i32>, Rul
 
 /// Last, when all threads run: makes no system call but those that running components takes.
 pub fn keep_to_calls() -> Result<(), FilterError> {
+    // Looks once where the kernel has its clock, which takes a call of its own.
+    let _now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     filter::allow_only_for_all_threads(CALLS, Otherwise::Killed)
 }

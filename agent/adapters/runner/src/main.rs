@@ -41,6 +41,9 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
     descriptors::close_strays()?;
     privileges::hide_memory()?;
     let asked = Arguments::parse(arguments)?.identity()?;
+    // Still as root, whose file it is. Nothing of it runs yet.
+    let engine = engine::engine()?;
+    let component = load(&engine)?;
     confinement::become_nobody(asked.uid, asked.gid)?;
     // Changing the uid clears it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -48,8 +51,6 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
         return Err("the broker is gone already".into());
     }
     let control = FrameSocket::from(rustix::stdio::stdin().as_fd().try_clone_to_owned()?);
-    let engine = engine::engine()?;
-    let component = load(&engine)?;
     let adapter = Adapter::link(&engine, &component);
     descriptors::refuse_new_code()?;
     confinement::keep_to_sockets(asked.landlock_at_most)?;
@@ -78,7 +79,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
 #[expect(unsafe_code, reason = "compiled code is code")]
 fn load(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Component> {
     // SAFETY: the broker compiled it into a file of root's, and checked that it is what it compiled then.
-    unsafe { wasmtime::component::Component::deserialize_file(engine, "/proc/self/fd/1") }
+    let component = unsafe { wasmtime::component::Component::deserialize_file(engine, "/proc/self/fd/1") }?;
+    // Makes files in memory, which cannot be made later.
+    component.initialize_copy_on_write_image()?;
+    Ok(component)
 }
 
 /// What the threads share.

@@ -34,7 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
-    include_str!("migrations/0010.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 
 /// Why state could not be read or written.
