@@ -1,4 +1,9 @@
 //! Each limit of a call, with an adapter that breaks it: a typed fault in bounded time, and the next call works.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking and starts programs by name"
+)]
 
 use std::{
     collections::VecDeque,
@@ -22,7 +27,6 @@ static HOSTILE: LazyLock<Node> = LazyLock::new(|| {
     Node { adapter: Adapter::link(&engine, &compiled(&engine)).unwrap(), ticker: Ticker::start(&engine).unwrap() }
 });
 
-#[expect(clippy::disallowed_methods, reason = "cargo, which is what builds components")]
 fn compiled(engine: &Engine) -> Component {
     let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../tests/adapters");
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("adapters");

@@ -7,8 +7,9 @@ use wasmtime::component::Linker;
 use crate::{
     bindings::{
         Everything,
-        latchkey::adapter::{clock, log, state, types},
+        latchkey::adapter::{clock as clock_interface, log, state, types},
     },
+    clock,
     instance::State,
 };
 
@@ -51,11 +52,10 @@ impl log::Host for State {
     }
 }
 
-impl clock::Host for State {
+impl clock_interface::Host for State {
     fn now(&mut self) -> wasmtime::Result<u64> {
         self.count_host_call()?;
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Ok(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(clock::since_1970().as_millis()).unwrap_or(u64::MAX))
     }
 
     fn elapsed(&mut self) -> wasmtime::Result<u64> {

@@ -6,7 +6,7 @@ use latchkey_adapters::{Fault, HostFunction, Limits, call::LogLevel};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
-use crate::limiter::Limiter;
+use crate::{clock, limiter::Limiter};
 
 /// Who carries out host functions.
 pub trait Host: Send + 'static {
@@ -73,7 +73,7 @@ pub(crate) fn store(engine: &Engine, host: Box<dyn Host>, limits: Limits) -> Sto
         host,
         limits,
         limiter: Limiter::new(limits),
-        began: Instant::now(),
+        began: clock::now(),
         ran_before: processor_time(),
         host_calls: 0,
         logged: 0,

@@ -14,7 +14,7 @@ use latchkey_adapters::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::{component::Adapter, instance::Host, ticker::Ticker};
+use crate::{clock, component::Adapter, instance::Host, ticker::Ticker};
 
 /// Serves a lane until the other side closes it or breaks the rules.
 pub fn serve(stream: UnixStream, adapter: &Adapter, ticker: &Ticker) -> Result<(), FrameError> {
@@ -50,7 +50,7 @@ pub fn refuse(stream: &UnixStream, unfit: &Fault) -> Result<(), FrameError> {
 }
 
 fn host(stream: &Arc<UnixStream>, limits: Limits) -> Box<dyn Host> {
-    let until = Instant::now() + Duration::from_millis(limits.wall_ms.into());
+    let until = clock::now() + Duration::from_millis(limits.wall_ms.into());
     Box::new(Serve { stream: Arc::clone(stream), limits, until })
 }
 
@@ -66,7 +66,7 @@ impl Host for Serve {
     fn ask(&mut self, function: HostFunction, arguments: Vec<u8>) -> Result<Vec<u8>, Fault> {
         frame::send(&mut &*self.stream, &FromRunner::Ask { function, arguments }).map_err(lost)?;
         // Serve knows the call's time as well; this is for one that does not answer.
-        let left = self.until.saturating_duration_since(Instant::now());
+        let left = self.until.saturating_duration_since(clock::now());
         if !self.is_ready(left) {
             return Err(Fault::Wall(self.limits.wall_ms));
         }
@@ -89,9 +89,9 @@ impl Host for Serve {
 
 impl Serve {
     fn is_ready(&self, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
+        let until = clock::now() + patience;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(clock::now());
             let mut watched = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
             match Timespec::try_from(left).map(|left| poll(&mut watched, Some(&left))) {
                 Ok(Err(rustix::io::Errno::INTR)) => {}

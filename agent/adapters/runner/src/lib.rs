@@ -12,5 +12,6 @@ pub mod lane;
 pub mod ticker;
 
 mod arguments;
+mod clock;
 mod host;
 mod limiter;

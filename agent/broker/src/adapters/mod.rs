@@ -68,13 +68,13 @@ impl Adapters {
     /// Compiles an adapter unless that was done before. Blocks for up to a minute.
     pub(crate) fn compile(&self, name: &str) -> Result<(), AdapterError> {
         let component = component::open(&self.directory, name)?;
-        self.cache.compiled(component, &self.runners.uids()).map(drop)
+        self.cache.compiled(component, self.runners.uids()).map(drop)
     }
 
     /// Starts a runner of an adapter; answers with the socket to it. Compiles first if there is need.
     pub(crate) fn start(&self, name: &str) -> Result<OwnedFd, AdapterError> {
         let component = component::open(&self.directory, name)?;
-        let compiled = self.cache.compiled(component, &self.runners.uids())?;
+        let compiled = self.cache.compiled(component, self.runners.uids())?;
         self.runners.start(name, compiled)
     }
 
