@@ -67,7 +67,7 @@ pub(crate) enum StartError {
 impl FilesWorkers {
     /// None yet; at most `total` in all, and `per_hosting` of one hosting.
     pub(crate) fn new(program: &Path, total: usize, per_hosting: usize) -> Self {
-        Self { program: program.to_owned(), workers: Workers::new("files", total, per_hosting) }
+        Self { program: program.to_owned(), workers: Workers::new("files worker", total, per_hosting) }
     }
 
     /// Starts one for a hosting. It dies with the broker.

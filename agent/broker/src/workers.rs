@@ -108,7 +108,7 @@ fn stay_with(
     let ended = child.wait();
     lock(running).retain(|one| one.pid != pid);
     let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-    log::info("a worker ended", &[("kind", kind), ("of", &name), ("end", &how)]);
+    log::info(&format!("a {kind} ended"), &[("of", &name), ("end", &how)]);
 }
 
 fn watch(mut child: Child) -> io::Result<(Child, OwnedFd)> {

@@ -21,7 +21,10 @@ use std::{
     io::IoSlice,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
-        unix::{fs::symlink, net::UnixStream},
+        unix::{
+            fs::{PermissionsExt as _, symlink},
+            net::UnixStream,
+        },
     },
     path::Path,
 };
@@ -279,11 +282,56 @@ fn a_call_takes_three_open_streams_and_no_other_descriptors() {
         Request::ReadCrontab { hosting: "h1".into() },
         Request::OpenFiles { hosting: "h1".into() },
         Request::StopFiles { hosting: "h1".into() },
+        Request::CompileAdapter { adapter: "linux".into() },
+        Request::OpenRunner { adapter: "linux".into() },
+        Request::StopRunner { adapter: "linux".into() },
         Request::DescribeConfinement,
         Request::DropHosting { hosting: "h1".into() },
     ] {
         let reply = ask_with(&node, request, vec![directory()]);
         check_refused(&reply, RefusalCode::Invalid, Some("descriptors"));
+    }
+}
+
+#[test]
+fn no_component_is_compiled_or_run_but_one_that_root_has_installed() {
+    let verbs = |adapter: &str| {
+        let adapter = || adapter.to_owned();
+        [Request::CompileAdapter { adapter: adapter() }, Request::OpenRunner { adapter: adapter() }]
+    };
+    let without = Node::start();
+    for request in verbs("linux") {
+        check_refused_and_logged(&without, request, RefusalCode::Invalid, Some("adapter"));
+    }
+    let node = Node::start_with("[adapters]\ndirectory = \"/nonexistent\"");
+    for adapter in ["linux", "", "..", "../etc", "a/b", "/etc", "Linux", "linux\0"] {
+        for request in verbs(adapter) {
+            check_refused_and_logged(&node, request, RefusalCode::NotFound, Some("adapter"));
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start_with(&format!("[adapters]\ndirectory = {:?}", directory.path()));
+    let install = |adapter: &str| {
+        let folder = directory.path().join(adapter);
+        fs::create_dir(&folder).unwrap();
+        let component = folder.join("adapter.wasm");
+        fs::write(&component, "not wasm").unwrap();
+        component
+    };
+    let by_others = install("by-others");
+    fs::set_permissions(&by_others, fs::Permissions::from_mode(0o666)).unwrap();
+    std::os::unix::fs::chown(install("of-others"), Some(node.user.uid), None).unwrap();
+    let elsewhere = install("elsewhere");
+    fs::remove_file(&elsewhere).unwrap();
+    symlink(&by_others, &elsewhere).unwrap();
+    fs::File::options().write(true).open(install("long")).unwrap().set_len((32 << 20) + 1).unwrap();
+    for adapter in ["by-others", "of-others", "long"] {
+        for request in verbs(adapter) {
+            check_refused_and_logged(&node, request, RefusalCode::Invalid, Some("adapter"));
+        }
+    }
+    for request in verbs("elsewhere") {
+        assert!(matches!(ask(&node, request), Reply::Refused { .. }));
     }
 }
 

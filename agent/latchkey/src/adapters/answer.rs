@@ -61,3 +61,35 @@ fn of(code: Code, mut message: String) -> Problem {
     message.truncate(message.floor_char_boundary(MESSAGE_MAX_BYTES));
     Problem::new(code, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_the_interface_is_understood() {
+        let told = |error: &str| {
+            let problem = refused(error);
+            (problem.code, problem.detail, problem.field, problem.retry_after_s)
+        };
+        for (case, code) in [
+            ("not-found", Code::NotFound),
+            ("already-exists", Code::Conflict),
+            ("changed", Code::Conflict),
+            ("refused", Code::Conflict),
+            ("unsupported", Code::Unsupported),
+            ("denied", Code::Forbidden),
+            ("uncertain", Code::TimedOut),
+            ("failed", Code::Unavailable),
+        ] {
+            assert_eq!(told(&format!(r#"{{"{case}":"words"}}"#)), (code, "words".into(), None, None), "{case}");
+        }
+        let invalid = r#"{"invalid":{"name":"user","expected":"a name"}}"#;
+        assert_eq!(told(invalid), (Code::Invalid, "a name".into(), Some("user".into()), None));
+        let busy = r#"{"unavailable":{"message":"busy","retry-after-ms":2500}}"#;
+        assert_eq!(told(busy), (Code::Unavailable, "busy".into(), None, Some(3)));
+        assert_eq!(told("7").0, Code::Unavailable);
+        let long = format!(r#"{{"failed":"{}"}}"#, "é".repeat(600));
+        assert_eq!(told(&long).1.len(), 1000);
+    }
+}

@@ -146,3 +146,79 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, InstalledError> 
     let parsed = toml::from_str(&text);
     parsed.map(Some).map_err(|source| InstalledError::Parse { path: path.to_owned(), source: Box::new(source) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const MANIFEST: &str = "name = \"linux\"\nversion = \"1.0.0\"\ntitle = \"A node\"\n[asks]\nstate = true\n";
+
+    struct Node(tempfile::TempDir);
+
+    impl Node {
+        fn with(manifest: &str, operator: Option<&str>) -> Self {
+            let node = Self(tempfile::tempdir().unwrap());
+            fs::create_dir_all(node.adapters().join("linux")).unwrap();
+            fs::create_dir(node.operators()).unwrap();
+            fs::write(node.adapters().join("linux/adapter.toml"), manifest).unwrap();
+            operator.into_iter().for_each(|text| fs::write(node.operators().join("linux.toml"), text).unwrap());
+            node
+        }
+
+        fn adapters(&self) -> PathBuf {
+            self.0.path().join("adapters")
+        }
+
+        fn operators(&self) -> PathBuf {
+            self.0.path().join("adapters.d")
+        }
+
+        fn read(&self) -> Result<Installed, InstalledError> {
+            Installed::read("linux", &self.adapters(), &self.operators())
+        }
+    }
+
+    #[test]
+    fn what_both_allow_is_granted_and_nothing_else() {
+        let asks = |operator| Node::with(MANIFEST, operator).read().unwrap().rights.state;
+        assert!(!asks(None));
+        assert!(!asks(Some("[grants]\nstate = false")));
+        assert!(asks(Some("[grants]\nstate = true")));
+        let asks_nothing = MANIFEST.replace("state = true", "state = false");
+        assert!(!Node::with(&asks_nothing, Some("[grants]\nstate = true")).read().unwrap().rights.state);
+    }
+
+    #[test]
+    fn limits_and_settings_are_the_operators() {
+        let node = Node::with(MANIFEST, Some("[limits]\ncpu_ms = 50\n[hostings.h1.settings]\naccount = \"alice\""));
+        let installed = node.read().unwrap();
+        assert_eq!(installed.limits, Limits { cpu_ms: 50, ..Limits::default() });
+        assert_eq!(installed.settings("h1"), [("account".to_owned(), "alice".to_owned())]);
+        assert_eq!(installed.settings("h2"), []);
+    }
+
+    #[test]
+    fn what_is_not_as_expected_is_refused_by_its_name() {
+        let said =
+            |manifest: &str, operator| crate::problem::chain(&Node::with(manifest, operator).read().unwrap_err());
+        assert!(said(MANIFEST, Some("[limits]\ncpu_ms = 1")).contains("limits.cpu_ms: expected 10 to 60000"));
+        assert!(said(MANIFEST, Some("[grants]\nshell = true")).contains("unknown field `shell`"));
+        assert!(said(&MANIFEST.replace("linux", "other"), None).contains("expected \"linux\""));
+        assert!(said("name = 1", None).contains("adapter.toml is not valid"));
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_is_refused() {
+        let node = Node::with(MANIFEST, Some(""));
+        for (path, mode) in
+            [(node.operators().join("linux.toml"), 0o664), (node.adapters().join("linux/adapter.toml"), 0o646)]
+        {
+            node.read().unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(node.read(), Err(InstalledError::NotRoots(named)) if named == path));
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+}

@@ -128,3 +128,105 @@ fn reading(path: &Path) -> impl FnOnce(io::Error) -> PackageError {
     let path = path.to_owned();
     move |source| PackageError::Read { path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    const MANIFEST: &str = "name = \"linux\"\nversion = \"1.0.0\"\ntitle = \"A node\"\n";
+
+    /// A folder as its author signs it, with the tools that the documents name.
+    struct Author(tempfile::TempDir);
+
+    impl Author {
+        fn new() -> Self {
+            let author = Self(tempfile::tempdir().unwrap());
+            fs::create_dir_all(author.path("adapter")).unwrap();
+            fs::create_dir(author.path("keys")).unwrap();
+            fs::write(author.path("adapter/adapter.toml"), MANIFEST).unwrap();
+            fs::write(author.path("adapter/adapter.wasm"), "wasm").unwrap();
+            author.key("mine");
+            author
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        #[expect(clippy::disallowed_methods, reason = "a test starts the tools that authors use")]
+        fn shell(&self, line: &str) {
+            let ended = Command::new("sh").args(["-ec", line]).current_dir(self.0.path()).output().unwrap();
+            assert!(ended.status.success(), "{line}: {ended:?}");
+        }
+
+        fn key(&self, name: &str) {
+            self.shell(&format!("ssh-keygen -q -t ed25519 -N '' -C {name}@example.com -f {name}"));
+        }
+
+        fn sign(&self, key: &str, namespace: &str) {
+            self.shell(&format!(
+                "cd adapter; rm -f adapter.sums.sig; sha256sum adapter.toml adapter.wasm > adapter.sums; \
+                 ssh-keygen -q -Y sign -n {namespace} -f ../{key} adapter.sums"
+            ));
+        }
+
+        fn signer(&self) -> Result<String, PackageError> {
+            Package::read(&self.path("adapter"))?.signer(&self.path("keys"))
+        }
+    }
+
+    #[test]
+    fn a_listed_key_signs_and_another_does_not() {
+        let author = Author::new();
+        author.key("other");
+        author.sign("mine", NAMESPACE);
+        assert!(matches!(author.signer(), Err(PackageError::Signer { .. })));
+        author.shell("cat other.pub > keys/others.pub");
+        assert!(matches!(author.signer(), Err(PackageError::Signer { .. })));
+        author.shell("cat mine.pub > keys/mine.pub");
+        assert_eq!(author.signer().unwrap(), "mine@example.com");
+        fs::set_permissions(author.path("keys/mine.pub"), fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(author.signer(), Err(PackageError::NotRoots(_))));
+    }
+
+    #[test]
+    fn what_was_signed_for_something_else_or_changed_since_is_refused() {
+        let author = Author::new();
+        author.shell("cat mine.pub > keys/mine.pub");
+        assert!(matches!(author.signer(), Err(PackageError::Unsigned(_))));
+        author.sign("mine", "git");
+        assert!(matches!(author.signer(), Err(PackageError::Signer { .. })));
+        author.sign("mine", NAMESPACE);
+        author.signer().unwrap();
+        for file in ["adapter/adapter.wasm", "adapter/adapter.toml"] {
+            let before = fs::read_to_string(author.path(file)).unwrap();
+            fs::write(author.path(file), format!("{before}\n")).unwrap();
+            assert!(matches!(author.signer(), Err(PackageError::Sums(_))), "{file}");
+            // With the sums made anew the signature is of other ones.
+            author.shell("cd adapter; sha256sum adapter.toml adapter.wasm > adapter.sums");
+            assert!(matches!(author.signer(), Err(PackageError::Signer { .. })), "{file}");
+            author.sign("mine", NAMESPACE);
+        }
+        fs::write(author.path("adapter/adapter.sums.sig"), "no signature").unwrap();
+        assert!(matches!(author.signer(), Err(PackageError::Signature(_))));
+    }
+
+    #[test]
+    fn a_package_that_is_none_is_refused_by_what_is_missing() {
+        let author = Author::new();
+        let refused = || Package::read(&author.path("adapter")).err().map(|error| error.to_string()).unwrap();
+        for (name, expected) in [("Linux", "name: expected 1 to 31"), ("../x", "name: expected 1 to 31")] {
+            fs::write(author.path("adapter/adapter.toml"), MANIFEST.replace("linux", name)).unwrap();
+            assert!(refused().contains(expected), "{name}");
+        }
+        fs::write(author.path("adapter/adapter.toml"), MANIFEST).unwrap();
+        let component = fs::File::options().write(true).open(author.path("adapter/adapter.wasm")).unwrap();
+        component.set_len(COMPONENT_MAX_BYTES + 1).unwrap();
+        assert!(refused().contains("longer than"));
+        fs::remove_file(author.path("adapter/adapter.wasm")).unwrap();
+        assert!(refused().contains("cannot read"));
+    }
+}
