@@ -1,4 +1,4 @@
-//! What runs beside foreign code: no compiler, no network, no files of the agent's.
+//! What stands beside foreign code in the runner: no compiler, no network, no files of the agent.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking and runs cargo")]
 
 use std::process::Command;
