@@ -7,6 +7,7 @@
 //!
 //! All of them tell errors in the same way: [`chain()`].
 
+mod adapter_name;
 mod audit_head;
 mod bytes;
 mod chain;
@@ -18,6 +19,7 @@ mod message;
 mod php_exit;
 mod site_path;
 
+pub use adapter_name::is_adapter_name;
 pub use audit_head::{NoHead, RecordedHead, is_sha256};
 pub use chain::chain;
 pub use files::{

@@ -2,6 +2,7 @@
 
 use std::{fs::File, path::Path};
 
+use latchkey_protocol::is_adapter_name;
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
@@ -14,7 +15,7 @@ pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Opens `adapter.wasm` of an adapter for reading.
 pub(super) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {
-    if !is_name(name) {
+    if !is_adapter_name(name) {
         return Err(AdapterError::Missing);
     }
     let path = directory.join(name).join("adapter.wasm");
@@ -32,26 +33,5 @@ pub(super) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {
         Ok(opened.into())
     } else {
         Err(AdapterError::Component)
-    }
-}
-
-/// `[a-z0-9][a-z0-9-]{0,30}`, as of hostings.
-fn is_name(text: &str) -> bool {
-    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    plain && (1..=31).contains(&text.len()) && !text.starts_with('-')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_short_lower_case_and_no_path() {
-        for name in ["linux", "c-panel-2", "0"] {
-            assert!(is_name(name), "{name}");
-        }
-        for name in ["", "-x", "Linux", "a/b", "..", "a.b", "a b", &"a".repeat(32)] {
-            assert!(!is_name(name), "{name}");
-        }
     }
 }

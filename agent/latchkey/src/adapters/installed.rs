@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use latchkey_adapters::Limits;
 use latchkey_adapters::limits::LimitError;
+use latchkey_protocol::is_adapter_name;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,9 @@ pub(crate) enum InstalledError {
 impl Installed {
     /// Reads both files. Blocks.
     pub(crate) fn read(name: &str, adapters: &Path, operators: &Path) -> Result<Self, InstalledError> {
+        if !is_adapter_name(name) {
+            return Err(InstalledError::Missing(adapters.to_owned()));
+        }
         let folder = adapters.join(name);
         let path = folder.join("adapter.toml");
         let manifest: Manifest = parse(&path)?.ok_or(InstalledError::Missing(folder))?;

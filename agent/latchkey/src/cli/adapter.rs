@@ -4,6 +4,7 @@ mod install;
 mod package;
 
 use clap::{Args, Subcommand};
+use latchkey_protocol::is_adapter_name;
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -45,12 +46,19 @@ pub(crate) enum Command {
     /// Example: latchkey adapter remove linux
     Remove {
         /// The adapter's name.
+        #[arg(value_parser = parse_name)]
         adapter: String,
     },
     /// Call one function of an adapter by hand.
     ///
     /// Example: latchkey adapter run linux h1 databases list-databases
     Run(Run),
+}
+
+/// A name that is no path: what is removed is a folder of that name.
+fn parse_name(text: &str) -> Result<String, String> {
+    let expected = || "expected 1 to 31 of a-z, 0-9 and -, not beginning with -".to_owned();
+    is_adapter_name(text).then(|| text.to_owned()).ok_or_else(expected)
 }
 
 /// `latchkey adapter run`.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use latchkey_protocol::is_adapter_name;
 use sha2::{Digest as _, Sha256};
 use ssh_key::{PublicKey, SshSig};
 
@@ -55,7 +56,7 @@ impl Package {
         let manifest = toml::from_str::<Manifest>(&manifest_text);
         let manifest =
             manifest.map_err(|source| PackageError::Manifest { path: path.clone(), source: Box::new(source) })?;
-        if !is_name(&manifest.name) {
+        if !is_adapter_name(&manifest.name) {
             return Err(PackageError::Name(path));
         }
         let path = folder.join("adapter.wasm");
@@ -117,11 +118,6 @@ fn trusted(keys: &Path) -> Result<Vec<PublicKey>, PackageError> {
         }
     }
     Ok(found)
-}
-
-fn is_name(text: &str) -> bool {
-    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    plain && (1..=31).contains(&text.len()) && !text.starts_with('-')
 }
 
 fn reading(path: &Path) -> impl FnOnce(io::Error) -> PackageError {
