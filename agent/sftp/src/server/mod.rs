@@ -182,7 +182,9 @@ fn config(key: &HostKey, limits: &Limits) -> Config {
         // Each client asks first which methods there are. That is no attempt.
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![key.private()],
-        window_size: 2 * 1024 * 1024,
+        // Refilled when half of it is used up. The other half is what OpenSSH's client has on the way at most, so that a
+        // long way does not make it wait.
+        window_size: 4 * 1024 * 1024,
         maximum_packet_size: 32 * 1024,
         // Never full: the gate closes long before, and the SSH layer must not wait for a session that waits for it.
         channel_buffer_size: 100_000,
