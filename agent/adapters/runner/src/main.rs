@@ -11,7 +11,7 @@ use std::{
     os::{fd::AsFd as _, unix::net::UnixStream},
     process::ExitCode,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Barrier, Mutex, PoisonError,
         mpsc::{Receiver, sync_channel},
     },
     thread,
@@ -57,10 +57,16 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
     let ticker = Ticker::start(&engine)?;
     let (give, take) = sync_channel(LANES);
     let lanes = Arc::new(Lanes { adapter, ticker, waiting: Mutex::new(take) });
+    // A thread that only begins makes system calls of its own.
+    let running = Arc::new(Barrier::new(LANES + 1));
     for _ in 0..LANES {
-        let lanes = Arc::clone(&lanes);
-        thread::Builder::new().spawn(move || lanes.serve())?;
+        let (lanes, runs) = (Arc::clone(&lanes), Arc::clone(&running));
+        thread::Builder::new().spawn(move || {
+            runs.wait();
+            lanes.serve();
+        })?;
     }
+    running.wait();
     confinement::keep_to_calls()?;
     loop {
         match control.receive::<()>() {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -27,11 +27,14 @@ struct Calls {
 pub struct Running<'a>(&'a Calls);
 
 impl Ticker {
-    /// Starts the thread. It ends with the process.
+    /// Starts the thread, which runs when this returns. It ends with the process.
     pub fn start(engine: &Engine) -> io::Result<Self> {
         let ticker = Self::default();
         let (calls, engine) = (Arc::clone(&ticker.0), engine.weak());
+        let running = Arc::new(Barrier::new(2));
+        let runs = Arc::clone(&running);
         thread::Builder::new().spawn(move || {
+            runs.wait();
             loop {
                 calls.wait_for_one();
                 thread::sleep(TICK);
@@ -39,6 +42,7 @@ impl Ticker {
                 engine.increment_epoch();
             }
         })?;
+        running.wait();
         Ok(ticker)
     }
 
