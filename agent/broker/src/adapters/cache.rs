@@ -36,12 +36,16 @@ impl Cache {
     ///
     /// It is kept under the digests of the component and of the compiler: another compiler makes another one.
     pub(super) fn compiled(&self, mut component: File, uids: &Uids) -> Result<File, AdapterError> {
-        let _compiling = self.compiling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let compiler = File::open(&self.compiler).map_err(system("open", &self.compiler))?;
         let of_compiler = digest(&compiler).map_err(system("read", &self.compiler))?;
         let of_component = digest(&component).map_err(system("read", &self.directory))?;
         let key = format!("{of_component}-{}", of_compiler.get(..16).unwrap_or_default());
         let path = self.directory.join(format!("{key}.cwasm"));
+        // Who only wants to run one does not wait for the compiler.
+        if let Ok(file) = whole(&path) {
+            return Ok(file);
+        }
+        let _compiling = self.compiling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match whole(&path) {
             Ok(file) => return Ok(file),
             Err(NotWhole::Missing) => {}
