@@ -198,8 +198,12 @@ impl Adapters {
         };
         let came = runner.call(call, host).await;
         if matches!(came, Err(RunnerError::Silent | RunnerError::Gone(_))) {
-            *adapter.runner.lock().await = None;
-            self.stop(serve, name).await?;
+            let mut place = adapter.runner.lock().await;
+            // Another call may have noticed before, and have begun with another runner.
+            if place.as_ref().is_some_and(|current| Arc::ptr_eq(current, &runner)) {
+                *place = None;
+                self.stop(serve, name).await?;
+            }
         }
         Ok(came)
     }
