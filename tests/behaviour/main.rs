@@ -11,6 +11,8 @@
 )]
 
 mod accounts;
+mod adapters;
+mod adapters_called;
 mod api;
 mod audit;
 mod caches;
@@ -188,6 +190,8 @@ fn main() -> ExitCode {
         ftp_events::trials(),
         quota::trials(),
         file_endings::trials(),
+        adapters::trials(),
+        adapters_called::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

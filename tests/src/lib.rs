@@ -12,6 +12,7 @@
     reason = "whatever goes wrong here fails the test that asked, at its line"
 )]
 
+pub mod adapters;
 pub mod api;
 pub mod audit;
 pub mod browser;
@@ -23,6 +24,7 @@ pub mod file_sessions;
 pub mod hostile;
 pub mod mailbox;
 pub mod opened;
+pub mod processes;
 pub mod sftp_wire;
 pub mod shares;
 pub mod sites;

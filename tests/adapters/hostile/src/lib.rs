@@ -1,4 +1,7 @@
 //! An adapter that breaks one limit at a time: `create-database` with the name of what it shall do.
+//!
+//! It also keeps what it is told: `rename-database` keeps its second name under its first, `delete-database` forgets it,
+//! and `logs.locate` tells all that is kept.
 
 use std::hint::black_box;
 
@@ -15,6 +18,7 @@ wit_bindgen::generate!({
             import latchkey:adapter/clock@0.1.0;
             import latchkey:adapter/state@0.1.0;
             export latchkey:adapter/databases@0.1.0;
+            export latchkey:adapter/logs@0.1.0;
             export things;
         }
     ",
@@ -26,7 +30,10 @@ wit_bindgen::generate!({
 use exports::{
     hostile::adapter::things::{self, GuestThing},
     latchkey::adapter::databases::{Database, Error, Grant, Guest, Hosting, Privilege, User},
+    latchkey::adapter::logs::{self, Kind, Location},
 };
+use latchkey::adapter::state::StateError;
+use latchkey::adapter::types::{Busy, InvalidField};
 use latchkey::adapter::{clock, log, state};
 
 struct Hostile;
@@ -88,6 +95,17 @@ impl Guest for Hostile {
                 panic!("after the first half")
             }
             "wait" => state::get("never-answered").map(drop).map_err(|_| Error::Failed("answered".into())),
+            "counts-and-waits" => {
+                let place = format!("tries/{key}");
+                let tries = kept(&place)?.and_then(|tries| tries.parse().ok()).unwrap_or(0_u32);
+                keep(&place, &(tries + 1).to_string())?;
+                while kept("go")?.is_none() {
+                    for turn in 0..200_000 {
+                        black_box(turn);
+                    }
+                }
+                Ok(())
+            }
             "used-before" => {
                 // SAFETY: there is one thread.
                 let used = unsafe {
@@ -100,19 +118,16 @@ impl Guest for Hostile {
                 Ok(_) => Err(Error::Failed("read it".into())),
                 Err(error) => Err(Error::Refused(error.to_string())),
             },
-            other => Err(Error::Invalid(latchkey::adapter::types::InvalidField {
-                name: "name".into(),
-                expected: format!("not {other}"),
-            })),
+            other => Err(Error::Invalid(InvalidField { name: "name".into(), expected: format!("not {other}") })),
         }
     }
 
-    fn rename_database(_: Hosting, _: String, _: String, _: String) -> Result<(), Error> {
-        Ok(())
+    fn rename_database(_: Hosting, _: String, name: String, new_name: String) -> Result<(), Error> {
+        keep(&name, &new_name)
     }
 
-    fn delete_database(_: Hosting, _: String, _: String) -> Result<(), Error> {
-        Ok(())
+    fn delete_database(_: Hosting, _: String, name: String) -> Result<(), Error> {
+        state::remove(&name).map_err(refused)
     }
 
     fn list_users(hosting: Hosting) -> Result<Vec<User>, Error> {
@@ -135,6 +150,37 @@ impl Guest for Hostile {
 
     fn set_grant(_: Hosting, _: String, _: String, _: String, _: Vec<Privilege>) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+impl logs::Guest for Hostile {
+    fn locate(_: Hosting, prefix: Option<String>) -> Result<Vec<Location>, Error> {
+        let keys = state::keys(&prefix.unwrap_or_default()).map_err(refused)?;
+        let told = keys.into_iter().map(|title| {
+            let path = kept(&title)?.unwrap_or_default();
+            Ok(Location { kind: Kind::Other, title, path })
+        });
+        told.collect()
+    }
+}
+
+fn keep(key: &str, value: &str) -> Result<(), Error> {
+    state::set(key, value.as_bytes()).map_err(refused)
+}
+
+fn kept(key: &str) -> Result<Option<String>, Error> {
+    let value = state::get(key).map_err(refused)?;
+    Ok(value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn refused(error: StateError) -> Error {
+    match error {
+        StateError::Denied(denial) => Error::Denied(denial.message),
+        StateError::Invalid(expected) => Error::Invalid(InvalidField { name: "name".into(), expected }),
+        StateError::Full => Error::Refused("there is no room for more".into()),
+        StateError::Unavailable => {
+            Error::Unavailable(Busy { message: "the state is out of reach".into(), retry_after_ms: None })
+        }
     }
 }
 
