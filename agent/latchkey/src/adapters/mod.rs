@@ -193,7 +193,16 @@ impl Adapters {
             let mut place = adapter.runner.lock().await;
             match place.as_ref().filter(|runner| !runner.is_gone()) {
                 Some(runner) => runner.clone(),
-                None => place.insert(Arc::new(self.open(serve, name).await?)).clone(),
+                None => {
+                    // One that was removed or replaced meanwhile is not begun again.
+                    let loaded = self.loaded().get(name).cloned();
+                    if !loaded.is_some_and(|loaded| Arc::ptr_eq(&loaded.installed, &adapter.installed)) {
+                        return Err(
+                            Problem::new(Code::Unavailable, "the adapter was replaced; repeat the call").retry_after(1)
+                        );
+                    }
+                    place.insert(Arc::new(self.open(serve, name).await?)).clone()
+                }
             }
         };
         let came = runner.call(call, host).await;

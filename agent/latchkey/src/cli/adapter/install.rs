@@ -13,6 +13,9 @@ use crate::cli::client::{Call, CallError, Client};
 use crate::cli::connection::Connection;
 use crate::cli::view::{at, cell};
 
+/// Who signed the files beside it, as it was verified when they were put there.
+const SIGNED_BY: &str = "signed-by";
+
 /// `latchkey adapter install`.
 #[derive(Debug, Args)]
 pub(crate) struct Install {
@@ -68,14 +71,14 @@ impl Install {
             fs::rename(&before, &place).map_err(fault("put back", &place))?;
         }
         clear(&before)?;
-        write(&new, &package)?;
+        write(&new, &package, signer.as_deref())?;
         let had_one = place.exists();
         if had_one {
             fs::rename(&place, &before).map_err(fault("move aside", &place))?;
         }
         fs::rename(&new, &place).map_err(fault("put into place", &place))?;
-        let load = Call::put(&["adapters", name], json!({ "signed_by": signer }));
-        match client.send(&load) {
+        let load = |signer| client.send(&Call::put(&["adapters", name], json!({ "signed_by": signer })));
+        match load(signer) {
             Ok(reply) => {
                 clear(&before)?;
                 Ok(Answer::new(reply, told))
@@ -85,7 +88,7 @@ impl Install {
                 if had_one {
                     fs::rename(&before, &place).map_err(fault("put back", &place))?;
                     // It was well before; if that cannot be said now, the first error says more.
-                    drop(client.send(&load));
+                    drop(load(fs::read_to_string(place.join(SIGNED_BY)).ok()));
                 }
                 Err(error)
             }
@@ -93,10 +96,11 @@ impl Install {
     }
 }
 
-fn write(folder: &Path, package: &Package) -> Result<(), CallError> {
+fn write(folder: &Path, package: &Package, signer: Option<&str>) -> Result<(), CallError> {
     fs::create_dir_all(folder).map_err(fault("make", folder))?;
     let files = [("adapter.toml", package.manifest_text.as_bytes()), ("adapter.wasm", &package.component)];
-    for (name, content) in files {
+    let signed = signer.map(|signer| (SIGNED_BY, signer.as_bytes()));
+    for (name, content) in files.into_iter().chain(signed) {
         let path = folder.join(name);
         let written = File::create_new(&path).and_then(|mut file| {
             file.write_all(content)?;
