@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, str::FromStr};
 
-use rustix::process::{Gid, Pid, Uid};
+use rustix::process::{Gid, Pid, Signal, Uid};
 
 /// Arguments that were not looked at yet.
 #[derive(Debug)]
@@ -30,6 +30,12 @@ pub enum AskedError {
     /// An argument that is not there, or wrong.
     #[error("--{0} is missing or not what was expected")]
     Value(&'static str),
+    /// The broker ended before the worker had begun.
+    #[error("the broker is gone already")]
+    Gone,
+    /// The end of the broker cannot be waited for.
+    #[error("cannot ask for a signal when the broker ends")]
+    Signal(#[source] rustix::io::Errno),
     /// Workers are never root.
     #[error("the user or the group is root")]
     Root,
@@ -62,6 +68,14 @@ impl Arguments {
             None if identity.uid.is_root() || identity.gid.is_root() => Err(AskedError::Root),
             None => Ok(identity),
         }
+    }
+}
+
+impl Identity {
+    /// Has this process end with the broker. After the user was changed, which clears that.
+    pub fn end_with_broker(&self) -> Result<(), AskedError> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(AskedError::Signal)?;
+        if rustix::process::getppid() == Some(self.broker_pid) { Ok(()) } else { Err(AskedError::Gone) }
     }
 }
 

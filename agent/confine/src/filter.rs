@@ -20,6 +20,27 @@ pub enum FilterError {
     Install(#[from] seccompiler::Error),
 }
 
+/// What a program takes that computes: memory, threads that run already, signals, the end.
+pub const COMPUTING: &[i64] = &[
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+    libc::SYS_futex,
+    libc::SYS_getrandom,
+    libc::SYS_rseq,
+    libc::SYS_sched_yield,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
 /// What happens to a call that is not on a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Otherwise {

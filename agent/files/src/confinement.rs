@@ -24,7 +24,7 @@ pub const FILE_MAX_BYTES: u64 = 1024 * 1024 * MIB;
 /// Room beneath the limit of the frames' descriptors, of directories and of deleting.
 const DESCRIPTORS: u64 = 1024;
 
-/// All that answering requests takes, once the threads run.
+/// All that answering requests takes beside computing, once the threads run.
 ///
 /// A call that is missing is answered with EPERM, as by a kernel that lacks it: a newer C library may try one.
 const CALLS: &[i64] = &[
@@ -60,24 +60,6 @@ const CALLS: &[i64] = &[
     libc::SYS_renameat2,
     libc::SYS_linkat,
     libc::SYS_symlinkat,
-    // Memory, threads that run already, and the end.
-    libc::SYS_brk,
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_mprotect,
-    libc::SYS_madvise,
-    libc::SYS_futex,
-    libc::SYS_getrandom,
-    libc::SYS_rseq,
-    libc::SYS_sched_yield,
-    libc::SYS_restart_syscall,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
 ];
 
 /// First: forgets what was inherited, and hides the memory.
@@ -131,5 +113,5 @@ pub fn keep_to(home: &Home, landlock_at_most: Option<i32>) -> Result<Option<i32>
 
 /// Last, when all threads run: makes no system call but those that answering takes.
 pub fn keep_to_calls() -> Result<(), FilterError> {
-    filter::allow_only_for_all_threads(CALLS, Otherwise::Refused)
+    filter::allow_only_for_all_threads(&[filter::COMPUTING, CALLS].concat(), Otherwise::Refused)
 }

@@ -7,14 +7,12 @@ mod asked;
 
 use std::{error::Error, ffi::OsString, io::Write as _, os::fd::AsFd as _, process::ExitCode};
 
+use crate::asked::Asked;
 use latchkey_files::{
     confinement,
     worker::{Home, Worker},
 };
 use latchkey_protocol::{FrameSocket, chain};
-use rustix::process::Signal;
-
-use crate::asked::Asked;
 
 fn main() -> ExitCode {
     match run(std::env::args_os().skip(1)) {
@@ -32,11 +30,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
     let asked = Asked::parse(arguments)?;
     let identity = asked.identity;
     confinement::become_user(identity.uid, identity.gid)?;
-    // Changing the uid clears it.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() != Some(identity.broker_pid) {
-        return Err("the broker is gone already".into());
-    }
+    identity.end_with_broker()?;
     let socket = FrameSocket::from(rustix::stdio::stdin().as_fd().try_clone_to_owned()?);
     let home = Home::open(&asked.home)?;
     confinement::keep_to(&home, identity.landlock_at_most)?;

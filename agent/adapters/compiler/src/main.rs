@@ -20,7 +20,7 @@ use latchkey_confine::{
 };
 use latchkey_protocol::chain;
 use latchkey_runner::engine;
-use rustix::process::{Resource, Signal};
+use rustix::process::Resource;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -36,33 +36,18 @@ const MEMORY_BYTES: u64 = 2048 * MIB;
 /// The longest compiled component in bytes.
 const COMPILED_MAX_BYTES: u64 = 256 * MIB;
 
-/// All that compiling in one thread takes.
+/// All that compiling in one thread takes beside computing.
 const CALLS: &[i64] = &[
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_close,
     libc::SYS_fstat,
     libc::SYS_lseek,
-    libc::SYS_brk,
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_mprotect,
-    libc::SYS_madvise,
-    libc::SYS_futex,
-    libc::SYS_getrandom,
     libc::SYS_clock_gettime,
-    libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
     libc::SYS_gettid,
     libc::SYS_getpid,
     libc::SYS_tgkill,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
 ];
 
 fn main() -> ExitCode {
@@ -88,13 +73,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
         (Resource::Nofile, 16),
     ])?;
     privileges::drop_all(identity.uid, identity.gid)?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() != Some(identity.broker_pid) {
-        return Err("the broker is gone already".into());
-    }
+    identity.end_with_broker()?;
     let engine = engine::engine()?;
     Rules::new(identity.landlock_at_most, AccessNet::BindTcp | AccessNet::ConnectTcp)?.apply()?;
-    filter::allow_only(CALLS, Otherwise::Killed)?;
+    filter::allow_only(&[filter::COMPUTING, CALLS].concat(), Otherwise::Killed)?;
     let mut component = Vec::new();
     std::io::stdin().take(COMPONENT_MAX_BYTES + 1).read_to_end(&mut component)?;
     if component.len() as u64 > COMPONENT_MAX_BYTES {

@@ -15,7 +15,7 @@ const MIB: u64 = 1024 * 1024;
 /// Room for lanes.
 const DESCRIPTORS: u64 = 64;
 
-/// All that running components takes, once the threads run. Anything else ends the process.
+/// All that running components takes beside computing, once the threads run. Anything else ends the process.
 const CALLS: &[i64] = &[
     // Lanes and calls.
     libc::SYS_recvmsg,
@@ -24,6 +24,7 @@ const CALLS: &[i64] = &[
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_ppoll,
+    #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
     libc::SYS_shutdown,
     libc::SYS_close,
@@ -32,27 +33,9 @@ const CALLS: &[i64] = &[
     // Time.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
-    // Memory of instances, threads that run already, traps, and the end.
-    libc::SYS_brk,
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_mprotect,
-    libc::SYS_madvise,
-    libc::SYS_futex,
-    libc::SYS_getrandom,
     libc::SYS_gettid,
     libc::SYS_getpid,
     libc::SYS_tgkill,
-    libc::SYS_rseq,
-    libc::SYS_sched_yield,
-    libc::SYS_restart_syscall,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
 ];
 
 /// Second: becomes a user without files, within limits.
@@ -80,5 +63,5 @@ pub fn keep_to_sockets(landlock_at_most: Option<i32>) -> Result<Option<i32>, Rul
 pub fn keep_to_calls() -> Result<(), FilterError> {
     // Looks once where the kernel has its clock, which takes a call of its own.
     let _now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    filter::allow_only_for_all_threads(CALLS, Otherwise::Killed)
+    filter::allow_only_for_all_threads(&[filter::COMPUTING, CALLS].concat(), Otherwise::Killed)
 }

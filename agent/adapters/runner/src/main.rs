@@ -21,7 +21,6 @@ use latchkey_adapters::Fault;
 use latchkey_confine::{asked::Arguments, descriptors, privileges};
 use latchkey_protocol::{FrameError, FrameSocket, chain};
 use latchkey_runner::{component::Adapter, confinement, engine, lane, ticker::Ticker};
-use rustix::process::Signal;
 
 /// As many calls may be under way at a time.
 const LANES: usize = 4;
@@ -45,11 +44,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
     let engine = engine::engine()?;
     let component = load(&engine)?;
     confinement::become_nobody(asked.uid, asked.gid)?;
-    // Changing the uid clears it.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() != Some(asked.broker_pid) {
-        return Err("the broker is gone already".into());
-    }
+    asked.end_with_broker()?;
     let control = FrameSocket::from(rustix::stdio::stdin().as_fd().try_clone_to_owned()?);
     let adapter = Adapter::link(&engine, &component);
     descriptors::refuse_new_code()?;

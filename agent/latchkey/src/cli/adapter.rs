@@ -118,3 +118,26 @@ fn remove(client: &Client, folders: &Folders, adapter: &str) -> Result<Answer, C
         _ => format!("Removed; it was not loaded ({}).", cell(at(reply, "was_loaded"))),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn what_is_removed_is_named_and_no_path() {
+        let parsed = |name: &str| Line::try_parse_from(["adapter", "remove", name]).map(|line| line.command);
+        assert!(matches!(parsed("linux").unwrap(), Command::Remove { adapter } if adapter == "linux"));
+        for name in ["..", "../linux", "/", "a/b", "", "."] {
+            let error = parsed(name).unwrap_err().to_string();
+            assert!(error.contains("expected 1 to 31 of a-z, 0-9 and -"), "{name}: {error}");
+        }
+    }
+}
