@@ -274,6 +274,8 @@ fn an_ftp_quota_that_is_changed_ends_the_sessions_that_began_with_another(node: 
     let here = Place::of(node, "quota-ftp-changed");
     let account = here.ftp("quota-ftp-changed", Some(1));
     exceeds(upload(&account, "two", 2 * MIB));
+    // The one of the upload may still be ending.
+    eventually("the end of all sessions", || listed(node, &account.login).is_empty());
     place(&here.docroot, "down", "");
     fs::File::options().write(true).open(here.docroot.join("down")).unwrap().set_len(MIB as u64 / 2).unwrap();
     let get = account.curl("down").args(["--limit-rate", "10k", "--output"]).arg(account.local("down"));
