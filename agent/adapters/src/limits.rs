@@ -53,10 +53,6 @@ limits! {
     handles: u32 = 1_000, at least 1_u32, at most 100_000_u32;
     /// Calls of host functions.
     host_calls: u32 = 1_000, at least 1_u32, at most 100_000_u32;
-    /// HTTP requests.
-    http_requests: u32 = 64, at least 1_u32, at most 10_000_u32;
-    /// Bytes of an answer to an HTTP request, its headers included.
-    response_bytes: u32 = 4 << 20, at least 1_024_u32, at most 16_u32 << 20;
     /// Bytes that the adapter hands over at once: the arguments of a host function, or what it returns.
     copied_bytes: u32 = 8 << 20, at least 1_024_u32, at most 16_u32 << 20;
     /// Bytes of log.
@@ -96,6 +92,6 @@ mod tests {
         Limits::default().check().unwrap();
         let error = Limits { cpu_ms: 9, ..Limits::default() }.check().unwrap_err();
         assert_eq!(error.to_string(), "limits.cpu_ms: expected 10 to 60000");
-        assert_eq!(Limits::TABLE.len(), 11);
+        assert_eq!(Limits::TABLE.len(), 9);
     }
 }
