@@ -1,4 +1,4 @@
-//! The identifiers of the model. Hosting and instance ids come from the panel; person and share ids are made here.
+//! The identifiers of the model. Hosting and instance ids come from the panel, names of adapters from their authors; person and share ids are made here.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -164,6 +164,10 @@ panel_id! {
 panel_id! {
     /// Names one WordPress installation.
     InstanceId
+}
+panel_id! {
+    /// Names one adapter on the node, and the folder that it lies in.
+    AdapterName
 }
 own_id! {
     /// Names one person.

@@ -34,7 +34,7 @@ pub use file_access::{FileAccess, FileAccessKind};
 pub use file_account::{FilePermit, FileProtocol, decide_files, decide_hosting_files};
 pub use holdings::{Holdings, actor_holdings, share_holdings, share_terms_now};
 pub use hosting::{Hosting, HostingState, Instance, Php, SsoRedeemer, Web, WebKind};
-pub use ids::{HostingId, InstanceId, InvalidId, PersonId, ShareId};
+pub use ids::{AdapterName, HostingId, InstanceId, InvalidId, PersonId, ShareId};
 pub use log_in_as::{LogInAs, WpUser, WpUserChoice, choose_wp_user};
 pub use operations::{Effect, Operation, OperationSpec, Runs, operation, operations, rows};
 pub use person::Person;

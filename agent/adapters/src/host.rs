@@ -1,8 +1,17 @@
 //! The table of host functions: what a runner has serve carry out.
 //!
-//! `log` and `clock` are not in it: the runner does these alone.
+//! What the runner answers alone is not sent, so it has no number: [`ANSWERED_BY_RUNNER`].
 
 use serde::{Deserialize, Serialize};
+
+/// Interfaces and functions that the runner answers alone, as WIT writes them.
+pub const ANSWERED_BY_RUNNER: &[(&str, &str)] = &[("log", "write"), ("clock", "now"), ("clock", "elapsed")];
+
+/// All functions that this agent offers adapters, with their interfaces, as WIT writes them.
+pub fn offered() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let asked = HostFunction::ALL.iter().map(|function| (function.interface(), function.name()));
+    ANSWERED_BY_RUNNER.iter().copied().chain(asked)
+}
 
 macro_rules! functions {
     ($($variant:ident = $interface:literal $function:literal;)+) => {

@@ -87,7 +87,7 @@ pub fn admit(
     accounts: &Accounts,
     registry: &Registry,
 ) -> Result<Hosting, Refusal> {
-    if !is_hosting_id(&request.hosting) {
+    if !is_id(&request.hosting) {
         return Err(Refusal::invalid(
             "hosting",
             "expected a lower-case letter or digit, then up to 30 of a-z, 0-9 and -",
@@ -132,7 +132,8 @@ pub fn parse_docroot(text: &str) -> Result<PathBuf, Refusal> {
     }
 }
 
-fn is_hosting_id(text: &str) -> bool {
+/// What ids of hostings and names of adapters are made of: `[a-z0-9][a-z0-9-]{0,30}`, so no path.
+pub(crate) fn is_id(text: &str) -> bool {
     let letter_or_digit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
     (1..=31).contains(&bytes.len())
@@ -238,10 +239,10 @@ mod tests {
     #[test]
     fn a_hosting_id_is_short_lower_case_and_starts_with_a_letter_or_digit() {
         for id in ["a", "0", "shop-1", "a23456789012345678901234567890a"] {
-            assert!(is_hosting_id(id), "{id}");
+            assert!(is_id(id), "{id}");
         }
         for id in ["", "-a", "A", "a_b", "a/b", "a.b", "ä", "a\n", "a234567890123456789012345678901b"] {
-            assert!(!is_hosting_id(id), "{id}");
+            assert!(!is_id(id), "{id}");
         }
     }
 

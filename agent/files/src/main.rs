@@ -7,12 +7,13 @@ mod asked;
 
 use std::{error::Error, ffi::OsString, io::Write as _, os::fd::AsFd as _, process::ExitCode};
 
-use crate::asked::Asked;
 use latchkey_files::{
     confinement,
     worker::{Home, Worker},
 };
 use latchkey_protocol::{FrameSocket, chain};
+
+use crate::asked::Asked;
 
 fn main() -> ExitCode {
     match run(std::env::args_os().skip(1)) {

@@ -7,7 +7,6 @@
 //!
 //! All of them tell errors in the same way: [`chain()`].
 
-mod adapter_name;
 mod audit_head;
 mod bytes;
 mod chain;
@@ -19,7 +18,6 @@ mod message;
 mod php_exit;
 mod site_path;
 
-pub use adapter_name::is_adapter_name;
 pub use audit_head::{NoHead, RecordedHead, is_sha256};
 pub use chain::chain;
 pub use files::{
@@ -30,8 +28,8 @@ pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use ftp::{FtpAnswered, FtpAsked, FtpDeed, FtpDid, FtpPassword, FtpSignIn};
 pub use listener::FrameListener;
 pub use message::{
-    AUDIT_HEADS_MAX, Asked, CRONTAB_MAX_BYTES, Confinement, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd,
-    Purpose, RefusalCode, RegisteredHosting, Reply, Request,
+    AUDIT_HEADS_MAX, Asked, COMPONENT_MAX_BYTES, CRONTAB_MAX_BYTES, Confinement, HostingRegistration,
+    PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, Purpose, RefusalCode, RegisteredHosting, Reply, Request,
 };
 pub use php_exit::PHP_NOT_STARTED;
 pub use site_path::{NAME_MAX_BYTES, SITE_PATH_MAX_BYTES, SitePath, SitePathError};

@@ -12,6 +12,9 @@ pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
 /// A crontab is read only up to this length; a longer one is refused.
 pub const CRONTAB_MAX_BYTES: u64 = 256 * 1024;
 
+/// The longest component of an adapter; a longer one is refused.
+pub const COMPONENT_MAX_BYTES: u64 = 32 * 1024 * 1024;
+
 /// One reply holds at most so many heads of the audit.
 pub const AUDIT_HEADS_MAX: usize = 400;
 

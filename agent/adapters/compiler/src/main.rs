@@ -18,14 +18,11 @@ use latchkey_confine::{
     privileges,
     rules::Rules,
 };
-use latchkey_protocol::chain;
+use latchkey_protocol::{COMPONENT_MAX_BYTES, chain};
 use latchkey_runner::engine;
 use rustix::process::Resource;
 
 const MIB: u64 = 1024 * 1024;
-
-/// The longest component in bytes.
-const COMPONENT_MAX_BYTES: u64 = 32 * MIB;
 
 /// Processor time in seconds.
 const SECONDS: u64 = 60;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use latchkey_adapters::{Call, Description, Fault, Function, HostFunction, Interface, Limits, PACKAGE, VERSION};
+use latchkey_adapters::{Call, Description, Fault, Function, Interface, Limits, PACKAGE, VERSION, host};
 use wasmtime::{
     Engine, Store,
     component::{
@@ -13,7 +13,7 @@ use wasmtime::{
 use crate::{
     arguments,
     bindings::exports::latchkey::adapter as exported,
-    host,
+    host as imported,
     instance::{self, Host, State},
 };
 
@@ -37,7 +37,7 @@ impl Adapter {
         let description = describe(engine, component);
         let mut linker = Linker::new(engine);
         let link = |error: wasmtime::Error| Fault::Unfit(format!("{error:#}"));
-        host::add_to(&mut linker).map_err(link)?;
+        imported::add_to(&mut linker).map_err(link)?;
         offered(&description)?;
         refuse_wasi(engine, component, &mut linker).map_err(link)?;
         let linked = linker.instantiate_pre(component).map_err(link)?;
@@ -110,13 +110,9 @@ fn offered(description: &Description) -> Result<(), Fault> {
     };
     for needed in &description.imports {
         let interface = needed.name.as_str();
-        let known = HostFunction::ALL.iter().filter(|known| known.interface() == interface).map(|known| known.name());
-        let known: Vec<&str> = match interface {
-            "types" => vec![],
-            "log" => vec!["write"],
-            "clock" => vec!["now", "elapsed"],
-            _ => known.collect(),
-        };
+        let known: Vec<&str> =
+            host::offered().filter(|(of, _)| *of == interface).map(|(_, function)| function).collect();
+        // `types` has no functions.
         if known.is_empty() && interface != "types" {
             return Err(of(needed, &format!("the interface {interface}")));
         }

@@ -55,8 +55,7 @@ pub fn become_nobody(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
 /// Third, before any thread, when the component is loaded: reaches no file and no port, and makes no more code.
 /// Returns the ABI of Landlock in force.
 pub fn keep_to_sockets(landlock_at_most: Option<i32>) -> Result<Option<i32>, RulesError> {
-    let abi = Rules::new(landlock_at_most, AccessNet::BindTcp | AccessNet::ConnectTcp)?.apply()?;
-    Ok(abi)
+    Rules::new(landlock_at_most, AccessNet::BindTcp | AccessNet::ConnectTcp)?.apply()
 }
 
 /// Last, when all threads run: makes no system call but those that running components takes.

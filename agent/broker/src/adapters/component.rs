@@ -2,20 +2,18 @@
 
 use std::{fs::File, path::Path};
 
-use latchkey_protocol::is_adapter_name;
+use latchkey_protocol::COMPONENT_MAX_BYTES;
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
 };
 
 use super::{AdapterError, system};
-
-/// The longest component in bytes.
-pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
+use crate::admission;
 
 /// Opens `adapter.wasm` of an adapter for reading.
 pub(super) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {
-    if !is_adapter_name(name) {
+    if !admission::is_id(name) {
         return Err(AdapterError::Missing);
     }
     let path = directory.join(name).join("adapter.wasm");
@@ -27,7 +25,7 @@ pub(super) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {
         Err(error) => return Err(system("open", &path)(error.into())),
     };
     let facts = rustix::fs::fstat(&opened).map_err(|error| system("look at", &path)(error.into()))?;
-    let is_short = u64::try_from(facts.st_size).is_ok_and(|size| size <= MAX_BYTES);
+    let is_short = u64::try_from(facts.st_size).is_ok_and(|size| size <= COMPONENT_MAX_BYTES);
     let is_roots = facts.st_uid == 0 && facts.st_mode & 0o022 == 0;
     if FileType::from_raw_mode(facts.st_mode).is_file() && is_roots && is_short {
         Ok(opened.into())

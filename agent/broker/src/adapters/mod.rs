@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use latchkey_protocol::FrameError;
+use latchkey_protocol::{COMPONENT_MAX_BYTES, FrameError};
 
 use crate::{slots::Full, workers::StillThere};
 use cache::Cache;
@@ -37,7 +37,7 @@ pub(crate) enum AdapterError {
     /// Somebody else than root could have written it, or it is no file, or too long.
     #[error(
         "the adapter's component has to be a file that only root can write, at most {} bytes long",
-        component::MAX_BYTES
+        COMPONENT_MAX_BYTES
     )]
     Component,
     /// The compiler does not take it.

@@ -7,9 +7,11 @@ use latchkey_adapters::{Fault, HostFunction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::installed::Installed;
+use super::installed::{Installed, Rights};
+use crate::problem::chain;
 use crate::serve::Serve;
-use crate::store::adapter_state;
+use crate::store::StoreError;
+use crate::store::adapter_state::{self, Of};
 
 /// A key is at most so long.
 const KEY_MAX_BYTES: usize = 128;
@@ -81,8 +83,8 @@ impl Host {
     async fn get(&self, key: String) -> Result<Option<Vec<u8>>, StateError> {
         self.check_state(&key)?;
         let of = self.of();
-        let read = self.serve.read(move |connection| adapter_state::load(connection, parts(&of), &key)).await;
-        read.map_err(|_logged| StateError::Unavailable)
+        let read = self.serve.read(move |connection| adapter_state::load(connection, &of, &key)).await;
+        read.map_err(unavailable)
     }
 
     async fn set(&self, key: String, value: Vec<u8>) -> Result<(), StateError> {
@@ -92,27 +94,27 @@ impl Host {
         }
         let of = self.of();
         let written = self.serve.write(move |connection| {
-            let (keys, bytes) = adapter_state::beside(connection, parts(&of), &key)?;
+            let (keys, bytes) = adapter_state::beside(connection, &of, &key)?;
             if keys >= KEYS_MAX || bytes + value.len() > VALUES_MAX_BYTES {
                 return Ok(Err(StateError::Full));
             }
-            adapter_state::save(connection, parts(&of), &key, &value).map(Ok)
+            adapter_state::save(connection, &of, &key, &value).map(Ok)
         });
-        written.await.unwrap_or(Err(StateError::Unavailable))
+        written.await.map_err(unavailable)?
     }
 
     async fn remove(&self, key: String) -> Result<(), StateError> {
         self.check_state(&key)?;
         let of = self.of();
-        let removed = self.serve.write(move |connection| adapter_state::remove(connection, parts(&of), &key)).await;
-        removed.map_err(|_logged| StateError::Unavailable)
+        let removed = self.serve.write(move |connection| adapter_state::remove(connection, &of, &key)).await;
+        removed.map_err(unavailable)
     }
 
     async fn keys(&self, prefix: String) -> Result<Vec<String>, StateError> {
         self.check_granted()?;
         let of = self.of();
-        let read = self.serve.read(move |connection| adapter_state::keys(connection, parts(&of))).await;
-        let keys = read.map_err(|_logged| StateError::Unavailable)?;
+        let read = self.serve.read(move |connection| adapter_state::keys(connection, &of)).await;
+        let keys = read.map_err(unavailable)?;
         Ok(keys.into_iter().filter(|key| key.starts_with(&prefix)).collect())
     }
 
@@ -131,7 +133,7 @@ impl Host {
         if self.adapter.rights.state {
             return Ok(());
         }
-        Err(StateError::Denied(self.denial("state", self.adapter.manifest.asks.state, "state = true")))
+        Err(StateError::Denied(self.denial("state", self.adapter.manifest.asks.state, Rights::STATE)))
     }
 
     /// Says what is missing, and where it would be written.
@@ -149,16 +151,19 @@ impl Host {
     }
 
     fn name(&self) -> &str {
-        &self.adapter.manifest.name
+        self.adapter.manifest.name.as_str()
     }
 
-    fn of(&self) -> [String; 2] {
-        [self.name().to_owned(), self.hosting.clone()]
+    fn of(&self) -> Of {
+        Of { adapter: self.name().to_owned(), hosting: self.hosting.clone() }
     }
 }
 
-fn parts(of: &[String; 2]) -> [&str; 2] {
-    of.each_ref().map(String::as_str)
+/// The log gets the reason, the adapter that there is one.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unavailable(error: StoreError) -> StateError {
+    tracing::error!(error = %chain(&error), "what an adapter keeps is out of reach");
+    StateError::Unavailable
 }
 
 fn arguments_of<T: DeserializeOwned>(arguments: &[u8]) -> Result<T, Fault> {

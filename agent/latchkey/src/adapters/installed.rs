@@ -6,9 +6,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use latchkey_access::AdapterName;
 use latchkey_adapters::Limits;
 use latchkey_adapters::limits::LimitError;
-use latchkey_protocol::is_adapter_name;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     /// The name of its folder.
-    pub(crate) name: String,
+    pub(crate) name: AdapterName,
     /// Its own version.
     pub(crate) version: String,
     /// What it is for, in one line.
@@ -37,9 +37,17 @@ pub(crate) struct Rights {
 }
 
 impl Rights {
+    /// The line that asks for and grants `state`.
+    pub(crate) const STATE: &str = "state = true";
+
     /// What both allow.
     fn and(&self, other: &Self) -> Self {
         Self { state: self.state && other.state }
+    }
+
+    /// What is asked for and not among the `granted`, as lines for the operator's file.
+    pub(crate) fn beyond(&self, granted: &Self) -> Vec<&'static str> {
+        (self.state && !granted.state).then_some(Self::STATE).into_iter().collect()
     }
 }
 
@@ -92,8 +100,8 @@ pub(crate) enum InstalledError {
     #[error("{} is not valid", path.display())]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
     /// The manifest is of another adapter.
-    #[error("{}: name: expected {expected:?}, the name of its folder, got {found:?}", path.display())]
-    Name { path: PathBuf, expected: String, found: String },
+    #[error("{}: name: expected {expected}, the name of its folder, got {found}", path.display())]
+    Name { path: PathBuf, expected: AdapterName, found: AdapterName },
     /// A limit is out of its bounds.
     #[error("{}", path.display())]
     Limit { path: PathBuf, source: LimitError },
@@ -101,15 +109,12 @@ pub(crate) enum InstalledError {
 
 impl Installed {
     /// Reads both files. Blocks.
-    pub(crate) fn read(name: &str, adapters: &Path, operators: &Path) -> Result<Self, InstalledError> {
-        if !is_adapter_name(name) {
-            return Err(InstalledError::Missing(adapters.to_owned()));
-        }
-        let folder = adapters.join(name);
+    pub(crate) fn read(name: &AdapterName, adapters: &Path, operators: &Path) -> Result<Self, InstalledError> {
+        let folder = adapters.join(name.as_str());
         let path = folder.join("adapter.toml");
         let manifest: Manifest = parse(&path)?.ok_or(InstalledError::Missing(folder))?;
-        if manifest.name != name {
-            return Err(InstalledError::Name { path, expected: name.to_owned(), found: manifest.name });
+        if manifest.name != *name {
+            return Err(InstalledError::Name { path, expected: name.clone(), found: manifest.name });
         }
         let path = operators.join(format!("{name}.toml"));
         let operator: Operator = parse(&path)?.unwrap_or_default();
@@ -125,12 +130,11 @@ impl Installed {
     }
 }
 
-/// The names of all folders, in order. Blocks.
-pub(crate) fn names(adapters: &Path) -> Vec<String> {
+/// The names of all that are installed, in order. Blocks.
+pub(crate) fn names(adapters: &Path) -> Vec<AdapterName> {
     let entries = fs::read_dir(adapters).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    // Of an installation that was cut off.
-    names.retain(|name| !name.starts_with('.'));
+    // What an installation that was cut off left is no name.
+    let mut names: Vec<AdapterName> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     names.sort();
     names
 }
@@ -180,7 +184,7 @@ mod tests {
         }
 
         fn read(&self) -> Result<Installed, InstalledError> {
-            Installed::read("linux", &self.adapters(), &self.operators())
+            Installed::read(&"linux".parse().unwrap(), &self.adapters(), &self.operators())
         }
     }
 
@@ -192,6 +196,11 @@ mod tests {
         assert!(asks(Some("[grants]\nstate = true")));
         let asks_nothing = MANIFEST.replace("state = true", "state = false");
         assert!(!Node::with(&asks_nothing, Some("[grants]\nstate = true")).read().unwrap().rights.state);
+        let beyond = |operator| {
+            let installed = Node::with(MANIFEST, operator).read().unwrap();
+            installed.manifest.asks.beyond(&installed.rights)
+        };
+        assert_eq!((beyond(None), beyond(Some("[grants]\nstate = true"))), (vec!["state = true"], vec![]));
     }
 
     #[test]
@@ -209,7 +218,10 @@ mod tests {
             |manifest: &str, operator| crate::problem::chain(&Node::with(manifest, operator).read().unwrap_err());
         assert!(said(MANIFEST, Some("[limits]\ncpu_ms = 1")).contains("limits.cpu_ms: expected 10 to 60000"));
         assert!(said(MANIFEST, Some("[grants]\nshell = true")).contains("unknown field `shell`"));
-        assert!(said(&MANIFEST.replace("linux", "other"), None).contains("expected \"linux\""));
+        assert!(
+            said(&MANIFEST.replace("linux", "other"), None)
+                .contains("expected linux, the name of its folder, got other")
+        );
         assert!(said("name = 1", None).contains("adapter.toml is not valid"));
     }
 

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use latchkey_access::Hosting;
+use latchkey_access::{AdapterName, Hosting};
 use latchkey_adapters::{Call, Description, Fault};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::broker::{Broker, BrokerError};
+use crate::broker::Broker;
 use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
 use crate::token::random_hex;
@@ -39,7 +39,7 @@ pub(crate) struct Adapters {
     broker: Broker,
     adapters: PathBuf,
     operators: PathBuf,
-    loaded: Mutex<BTreeMap<String, Arc<Adapter>>>,
+    loaded: Mutex<BTreeMap<AdapterName, Arc<Adapter>>>,
 }
 
 /// One of them.
@@ -104,18 +104,18 @@ impl Adapters {
         let Ok(names) = serve.blocking(move || installed::names(&folder)).await else { return };
         for name in names {
             if let Err(problem) = self.load(serve, &name).await {
-                tracing::error!(adapter = name, detail = problem.detail, "an adapter was not loaded");
+                tracing::error!(adapter = name.as_str(), detail = problem.detail, "an adapter was not loaded");
             }
         }
     }
 
     /// Loads what is installed under a name, in place of what was loaded before. Compiles it if there is need.
-    pub(crate) async fn load(&self, serve: &Serve, name: &str) -> Result<AdapterView, Problem> {
-        let (adapters, operators, of) = (self.adapters.clone(), self.operators.clone(), name.to_owned());
+    pub(crate) async fn load(&self, serve: &Serve, name: &AdapterName) -> Result<AdapterView, Problem> {
+        let (adapters, operators, of) = (self.adapters.clone(), self.operators.clone(), name.clone());
         let installed = serve.blocking(move || Installed::read(&of, &adapters, &operators)).await?;
         let installed = installed.map_err(unusable)?;
-        let (broker, of) = (self.broker.clone(), name.to_owned());
-        serve.blocking(move || broker.compile_adapter(of)).await?.map_err(of_broker)?;
+        let (broker, of) = (self.broker.clone(), name.to_string());
+        serve.blocking(move || broker.compile_adapter(of)).await??;
         // Those that run are of what was installed before.
         self.stop(serve, name).await?;
         let runner = self.open(serve, name).await?;
@@ -128,13 +128,13 @@ impl Adapters {
             breaks: Mutex::default(),
         });
         let view = adapter.view();
-        self.loaded().insert(name.to_owned(), adapter);
-        tracing::info!(adapter = name, exports = ?view.exports, "an adapter was loaded");
+        self.loaded().insert(name.clone(), adapter);
+        tracing::info!(adapter = name.as_str(), exports = ?view.exports, "an adapter was loaded");
         Ok(view)
     }
 
     /// Forgets an adapter, whether it is installed or not; false if it was not loaded.
-    pub(crate) async fn unload(&self, serve: &Serve, name: &str) -> Result<bool, Problem> {
+    pub(crate) async fn unload(&self, serve: &Serve, name: &AdapterName) -> Result<bool, Problem> {
         let was_loaded = self.loaded().remove(name).is_some();
         self.stop(serve, name).await?;
         Ok(was_loaded)
@@ -150,7 +150,7 @@ impl Adapters {
     pub(crate) async fn call(
         &self,
         serve: &Arc<Serve>,
-        (name, hosting): (&str, &Hosting),
+        (name, hosting): (&AdapterName, &Hosting),
         (interface, function): (&str, &str),
         arguments: Map<String, Value>,
     ) -> Result<Value, Problem> {
@@ -168,7 +168,7 @@ impl Adapters {
         };
         let mut came = self.call_once(serve, &adapter, call.clone(), &mut host).await?;
         if matches!(came, Err(RunnerError::Gone(_))) {
-            tracing::warn!(adapter = name, "the runner died in a call, which is repeated");
+            tracing::warn!(adapter = name.as_str(), "the runner died in a call, which is repeated");
             came = self.call_once(serve, &adapter, call, &mut host).await?;
         }
         match came {
@@ -188,7 +188,7 @@ impl Adapters {
         call: Call,
         host: &mut Host,
     ) -> Result<Result<Came, RunnerError>, Problem> {
-        let name = adapter.installed.manifest.name.as_str();
+        let name = &adapter.installed.manifest.name;
         let runner = {
             let mut place = adapter.runner.lock().await;
             match place.as_ref().filter(|runner| !runner.is_gone()) {
@@ -206,7 +206,7 @@ impl Adapters {
             }
         };
         let came = runner.call(call, host).await;
-        if matches!(came, Err(RunnerError::Silent | RunnerError::Gone(_))) {
+        if came.as_ref().is_err_and(RunnerError::is_of_runner) {
             let mut place = adapter.runner.lock().await;
             // Another call may have noticed before, and have begun with another runner.
             if place.as_ref().is_some_and(|current| Arc::ptr_eq(current, &runner)) {
@@ -217,17 +217,17 @@ impl Adapters {
         Ok(came)
     }
 
-    async fn open(&self, serve: &Serve, name: &str) -> Result<Runner, Problem> {
-        let (broker, name) = (self.broker.clone(), name.to_owned());
-        serve.blocking(move || broker.open_runner(name)).await?.map(Runner::over).map_err(of_broker)
+    async fn open(&self, serve: &Serve, name: &AdapterName) -> Result<Runner, Problem> {
+        let (broker, name) = (self.broker.clone(), name.to_string());
+        Ok(Runner::over(serve.blocking(move || broker.open_runner(name)).await??))
     }
 
-    async fn stop(&self, serve: &Serve, name: &str) -> Result<(), Problem> {
-        let (broker, name) = (self.broker.clone(), name.to_owned());
-        serve.blocking(move || broker.stop_runner(name)).await?.map_err(of_broker)
+    async fn stop(&self, serve: &Serve, name: &AdapterName) -> Result<(), Problem> {
+        let (broker, name) = (self.broker.clone(), name.to_string());
+        Ok(serve.blocking(move || broker.stop_runner(name)).await??)
     }
 
-    fn loaded(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Adapter>>> {
+    fn loaded(&self) -> MutexGuard<'_, BTreeMap<AdapterName, Arc<Adapter>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -238,15 +238,14 @@ impl Adapter {
         let names = |interfaces: &[latchkey_adapters::Interface]| {
             interfaces.iter().filter(|one| one.name != "types").map(|one| one.name.clone()).collect()
         };
-        let missing = (manifest.asks.state && !rights.state).then(|| "state = true".to_owned());
         AdapterView {
-            name: manifest.name.clone(),
+            name: manifest.name.to_string(),
             version: manifest.version.clone(),
             title: manifest.title.clone(),
             state: if self.is_put_aside() { AdapterState::PutAside } else { AdapterState::Ready },
             exports: names(&self.description.exports),
             imports: names(&self.description.imports),
-            missing: missing.into_iter().collect(),
+            missing: manifest.asks.beyond(rights).into_iter().map(str::to_owned).collect(),
             last_break: self.breaks().last().map(|(_, why)| why.clone()),
         }
     }
@@ -306,7 +305,7 @@ impl Adapter {
         breaks.retain(|(at, _)| now.as_second() - at.as_second() < BREAKS_WITHIN_S);
         breaks.push((now, chain(error)));
         if breaks.len() >= BREAKS_MAX {
-            tracing::error!(adapter = self.installed.manifest.name, "an adapter was put aside");
+            tracing::error!(adapter = self.installed.manifest.name.as_str(), "an adapter was put aside");
         }
     }
 
@@ -323,10 +322,6 @@ fn unusable(error: InstalledError) -> Problem {
     }
 }
 
-fn of_broker(error: BrokerError) -> Problem {
-    Problem::from(error)
-}
-
 /// What broke down, for whoever called.
 fn broken(error: &RunnerError) -> Problem {
     match error {
@@ -334,7 +329,7 @@ fn broken(error: &RunnerError) -> Problem {
         RunnerError::Fault(Fault::NoSuchFunction(_)) => Problem::new(Code::Unsupported, error.to_string()),
         RunnerError::Fault(Fault::Unfit(_)) => Problem::new(Code::Invalid, error.to_string()),
         RunnerError::Fault(Fault::Wall(_)) | RunnerError::Silent => Problem::new(Code::TimedOut, error.to_string()),
-        RunnerError::Fault(_) => Problem::new(Code::Unavailable, error.to_string()),
+        RunnerError::Fault(_) | RunnerError::Misunderstood => Problem::new(Code::Unavailable, error.to_string()),
         RunnerError::Gone(_) => Problem::new(Code::Unavailable, error.to_string()).retry_after(1),
     }
 }

@@ -45,6 +45,16 @@ pub(crate) enum RunnerError {
     /// The runner does not say a word.
     #[error("the runner does not answer")]
     Silent,
+    /// The runner says something that is no answer.
+    #[error("the runner answers something else")]
+    Misunderstood,
+}
+
+impl RunnerError {
+    /// Whether the runner is of no use any more.
+    pub(crate) const fn is_of_runner(&self) -> bool {
+        !matches!(self, Self::Fault(_))
+    }
 }
 
 impl Runner {
@@ -66,7 +76,7 @@ impl Runner {
                 Ok(description)
             }
             FromRunner::Ended(fault) => Err(fault.into()),
-            _ => Err(misunderstood()),
+            _ => Err(RunnerError::Misunderstood),
         }
     }
 
@@ -74,9 +84,11 @@ impl Runner {
     pub(crate) async fn call(&self, call: Call, host: &mut Host) -> Result<Came, RunnerError> {
         let mut lane = self.lane()?;
         let limits = call.limits;
-        let came = within(limits, converse(&mut lane, ToRunner::Call(call), host)).await?;
+        let came = within(limits, converse(&mut lane, ToRunner::Call(call), host)).await;
         // After a fault as well: the instance is gone, the lane as good as before.
-        self.keep(lane);
+        if came.as_ref().err().is_none_or(|error| !error.is_of_runner()) {
+            self.keep(lane);
+        }
         came
     }
 
@@ -105,20 +117,16 @@ impl Runner {
 }
 
 /// Until the call has ended: carries out host functions, takes lines of the log.
-async fn converse(
-    lane: &mut UnixStream,
-    call: ToRunner,
-    host: &mut Host,
-) -> Result<Result<Came, RunnerError>, RunnerError> {
+async fn converse(lane: &mut UnixStream, call: ToRunner, host: &mut Host) -> Result<Came, RunnerError> {
     send(lane, &call).await?;
     loop {
         match receive(lane).await? {
             FromRunner::Ask { function, arguments } => answer(lane, host, function, &arguments).await?,
             FromRunner::Log { level, line } => host.log(level, &line),
-            FromRunner::Returned(value) => return Ok(Ok(Came::Returned(value))),
-            FromRunner::Failed(error) => return Ok(Ok(Came::Failed(error))),
-            FromRunner::Ended(fault) => return Ok(Err(fault.into())),
-            FromRunner::Described(_) => return Err(misunderstood()),
+            FromRunner::Returned(value) => return Ok(Came::Returned(value)),
+            FromRunner::Failed(error) => return Ok(Came::Failed(error)),
+            FromRunner::Ended(fault) => return Err(fault.into()),
+            FromRunner::Described(_) => return Err(RunnerError::Misunderstood),
         }
     }
 }
@@ -165,8 +173,4 @@ fn gone(error: FrameError) -> RunnerError {
 
 fn lost(error: io::Error) -> RunnerError {
     gone(error.into())
-}
-
-fn misunderstood() -> RunnerError {
-    Fault::Protocol("an answer to something else".into()).into()
 }

@@ -1,6 +1,6 @@
 //! Calls about adapters. Installing one is the command line's: root puts the files there, and then has them loaded.
 
-use latchkey_access::{HostingId, decide_panel};
+use latchkey_access::{AdapterName, HostingId, decide_panel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -52,6 +52,10 @@ pub(crate) struct UnloadedAdapter {
     was_loaded: bool,
 }
 
+fn adapter_name(call: &Call) -> Result<AdapterName, Problem> {
+    call.param("adapter").parse().map_err(|_| Problem::not_found("adapter"))
+}
+
 pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
     decide_panel(call.actor())?;
     let items: Vec<AdapterView> = call.serve.adapters.list();
@@ -60,7 +64,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
 
 pub(super) async fn load(call: Call) -> Result<Reply, Problem> {
     let AdapterLoadInput { signed_by } = parse_body(&call.body)?;
-    let name = call.param("adapter").to_owned();
+    let name = adapter_name(&call)?;
     let loaded = call.serve.adapters.load(&call.serve, &name).await;
     let outcome = if loaded.is_ok() { Outcome::Allowed } else { Outcome::Failed };
     let signer = signed_by.map_or_else(|| "nobody has signed it".to_owned(), |signer| format!("signed by {signer}"));
@@ -70,11 +74,11 @@ pub(super) async fn load(call: Call) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn unload(call: Call) -> Result<Reply, Problem> {
-    let name = call.param("adapter").to_owned();
+    let name = adapter_name(&call)?;
     let was_loaded = call.serve.adapters.unload(&call.serve, &name).await?;
-    let of = name.clone();
+    let of = name.to_string();
     call.serve.write(move |connection| adapter_state::forget_adapter(connection, &of)).await?;
-    call.serve.record(call.caller.clone(), Note::of("adapter.unload").detail(name), Outcome::Allowed).await;
+    call.serve.record(call.caller.clone(), Note::of("adapter.unload").detail(name.to_string()), Outcome::Allowed).await;
     Reply::json(&UnloadedAdapter { was_loaded })
 }
 
@@ -83,7 +87,7 @@ pub(super) async fn run(call: Call) -> Result<Reply, Problem> {
     let hosting: Option<HostingId> = hosting.parse().ok();
     let table = call.serve.state.table();
     let hosting = hosting.and_then(|id| table.hosting(&id)).ok_or_else(|| Problem::not_found("hosting"))?;
-    let name = call.param("adapter").to_owned();
+    let name = adapter_name(&call)?;
     let what = (interface.as_str(), function.as_str());
     let called = call.serve.adapters.call(&call.serve, (&name, hosting), what, arguments).await;
     // Not the arguments: they may hold what is nobody's business.

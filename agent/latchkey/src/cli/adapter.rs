@@ -4,7 +4,7 @@ mod install;
 mod package;
 
 use clap::{Args, Subcommand};
-use latchkey_protocol::is_adapter_name;
+use latchkey_access::AdapterName;
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -46,8 +46,7 @@ pub(crate) enum Command {
     /// Example: latchkey adapter remove linux
     Remove {
         /// The adapter's name.
-        #[arg(value_parser = parse_name)]
-        adapter: String,
+        adapter: AdapterName,
     },
     /// Call one function of an adapter by hand.
     ///
@@ -55,17 +54,11 @@ pub(crate) enum Command {
     Run(Run),
 }
 
-/// A name that is no path: what is removed is a folder of that name.
-fn parse_name(text: &str) -> Result<String, String> {
-    let expected = || "expected 1 to 31 of a-z, 0-9 and -, not beginning with -".to_owned();
-    is_adapter_name(text).then(|| text.to_owned()).ok_or_else(expected)
-}
-
 /// `latchkey adapter run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The adapter's name.
-    adapter: String,
+    adapter: AdapterName,
     /// The hosting that the call is about.
     hosting: String,
     /// The interface, as `latchkey adapter list` names it.
@@ -101,7 +94,7 @@ impl Run {
             "function": self.function,
             "arguments": arguments,
         });
-        let reply = client.send(&Call::post(&["adapters", &self.adapter, "calls"], body))?;
+        let reply = client.send(&Call::post(&["adapters", self.adapter.as_str(), "calls"], body))?;
         Ok(Answer::new(reply, |reply| match at(reply, "returned") {
             Value::Null => "Done.".to_owned(),
             Value::Array(items) => view::list(items),
@@ -110,8 +103,8 @@ impl Run {
     }
 }
 
-fn remove(client: &Client, folders: &Folders, adapter: &str) -> Result<Answer, CallError> {
-    let reply = client.send(&Call::delete(&["adapters", adapter]))?;
+fn remove(client: &Client, folders: &Folders, adapter: &AdapterName) -> Result<Answer, CallError> {
+    let reply = client.send(&Call::delete(&["adapters", adapter.as_str()]))?;
     folders.remove(adapter)?;
     Ok(Answer::new(reply, |reply| match at(reply, "was_loaded") {
         Value::Bool(true) => "Removed.".to_owned(),
@@ -134,10 +127,10 @@ mod tests {
     #[test]
     fn what_is_removed_is_named_and_no_path() {
         let parsed = |name: &str| Line::try_parse_from(["adapter", "remove", name]).map(|line| line.command);
-        assert!(matches!(parsed("linux").unwrap(), Command::Remove { adapter } if adapter == "linux"));
+        assert!(matches!(parsed("linux").unwrap(), Command::Remove { adapter } if adapter.as_str() == "linux"));
         for name in ["..", "../linux", "/", "a/b", "", "."] {
             let error = parsed(name).unwrap_err().to_string();
-            assert!(error.contains("expected 1 to 31 of a-z, 0-9 and -"), "{name}: {error}");
+            assert!(error.contains("expected 1 to 31 characters of a-z, 0-9 and dash"), "{name}: {error}");
         }
     }
 }

@@ -4,13 +4,19 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::StoreError;
 
+/// Whose values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Of {
+    pub(crate) adapter: String,
+    pub(crate) hosting: String,
+}
+
 /// The value of a key.
-pub(crate) fn load(connection: &Connection, of: [&str; 2], key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let [adapter, hosting] = of;
+pub(crate) fn load(connection: &Connection, of: &Of, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
     connection
         .query_row(
             "SELECT value FROM adapter_state WHERE adapter = ?1 AND hosting = ?2 AND key = ?3",
-            [adapter, hosting, key],
+            [&of.adapter, &of.hosting, key],
             |row| row.get(0),
         )
         .optional()
@@ -18,44 +24,43 @@ pub(crate) fn load(connection: &Connection, of: [&str; 2], key: &str) -> Result<
 }
 
 /// Sets the value of a key.
-pub(crate) fn save(connection: &Connection, of: [&str; 2], key: &str, value: &[u8]) -> Result<(), StoreError> {
-    let [adapter, hosting] = of;
+pub(crate) fn save(connection: &Connection, of: &Of, key: &str, value: &[u8]) -> Result<(), StoreError> {
     connection
         .execute(
             "INSERT OR REPLACE INTO adapter_state (adapter, hosting, key, value) VALUES (?1, ?2, ?3, ?4)",
-            (adapter, hosting, key, value),
+            (&of.adapter, &of.hosting, key, value),
         )
         .map(drop)
         .map_err(StoreError::at("write what an adapter keeps"))
 }
 
 /// Forgets a key.
-pub(crate) fn remove(connection: &Connection, of: [&str; 2], key: &str) -> Result<(), StoreError> {
-    let [adapter, hosting] = of;
+pub(crate) fn remove(connection: &Connection, of: &Of, key: &str) -> Result<(), StoreError> {
     connection
-        .execute("DELETE FROM adapter_state WHERE adapter = ?1 AND hosting = ?2 AND key = ?3", [adapter, hosting, key])
+        .execute(
+            "DELETE FROM adapter_state WHERE adapter = ?1 AND hosting = ?2 AND key = ?3",
+            [&of.adapter, &of.hosting, key],
+        )
         .map(drop)
         .map_err(StoreError::at("forget what an adapter keeps"))
 }
 
 /// All keys, in order.
-pub(crate) fn keys(connection: &Connection, of: [&str; 2]) -> Result<Vec<String>, StoreError> {
-    let read = StoreError::at("read what an adapter keeps");
+pub(crate) fn keys(connection: &Connection, of: &Of) -> Result<Vec<String>, StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT key FROM adapter_state WHERE adapter = ?1 AND hosting = ?2 ORDER BY key")
         .map_err(StoreError::at("read what an adapter keeps"))?;
-    let rows = statement.query_map(of, |row| row.get(0)).and_then(Iterator::collect);
-    rows.map_err(read)
+    let rows = statement.query_map([&of.adapter, &of.hosting], |row| row.get(0)).and_then(Iterator::collect);
+    rows.map_err(StoreError::at("read what an adapter keeps"))
 }
 
 /// How many keys there are beside this one, and how many bytes their values have.
-pub(crate) fn beside(connection: &Connection, of: [&str; 2], key: &str) -> Result<(usize, usize), StoreError> {
-    let [adapter, hosting] = of;
+pub(crate) fn beside(connection: &Connection, of: &Of, key: &str) -> Result<(usize, usize), StoreError> {
     connection
         .query_row(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(value)), 0) FROM adapter_state \
              WHERE adapter = ?1 AND hosting = ?2 AND key <> ?3",
-            [adapter, hosting, key],
+            [&of.adapter, &of.hosting, key],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(StoreError::at("count what an adapter keeps"))

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use latchkey_access::AdapterName;
 use serde_json::{Value, json};
 
 use super::package::{Package, PackageError};
@@ -41,8 +42,8 @@ impl Folders {
     }
 
     /// Removes an adapter's files.
-    pub(super) fn remove(&self, adapter: &str) -> Result<(), CallError> {
-        let place = self.adapters.join(adapter);
+    pub(super) fn remove(&self, adapter: &AdapterName) -> Result<(), CallError> {
+        let place = self.adapters.join(adapter.as_str());
         match fs::remove_dir_all(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault("remove", &place)(error)),
             _ => Ok(()),
