@@ -104,6 +104,18 @@ pub fn cargo() -> Program {
     Program::new(setting("CARGO").unwrap_or_else(|| "cargo".into())).with_our_environment().directory(workspace())
 }
 
+/// The same in `plugins`, a workspace of its own, which is built beside ours.
+#[must_use]
+pub fn cargo_of_plugins() -> Program {
+    cargo().directory(workspace().join("plugins")).env("CARGO_TARGET_DIR", plugins_target())
+}
+
+/// Where that goes, and whatever else is built with the SDK.
+#[must_use]
+pub fn plugins_target() -> PathBuf {
+    workspace().join(setting("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).join("plugins")
+}
+
 /// A setting that only the environment can make (cargo's, sudo's, CI's).
 #[must_use]
 pub fn setting(name: &str) -> Option<OsString> {

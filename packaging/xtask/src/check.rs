@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::{cache, cargo, setting};
+use crate::build::{cache, cargo, cargo_of_plugins, setting, workspace};
 use crate::process::Program;
 use crate::test_results::Results;
 
 /// Installed from the registry if it is not there in this version.
 const CARGO_DENY: &str = "0.20.2";
+
+/// What is looked at of plugins, by the same rules: few of the licences that we allow are among theirs.
+const PLUGINS: [&str; 4] = ["--allow", "license-not-encountered", "licenses", "sources"];
 
 /// Runs the checks and prints what failed.
 ///
@@ -49,9 +52,13 @@ pub fn results() -> Result<Results> {
             "warnings",
         ]),
     )?;
+    check("format of plugins", cargo_of_plugins().args(["fmt", "--all", "--check"]))?;
+    check("lints of plugins", cargo_of_plugins().args(["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
     // The dependency rules look at the crates of every platform.
     check("crates of every platform", cargo().args(["fetch", "--locked"]))?;
+    check("crates of plugins", cargo_of_plugins().args(["fetch", "--locked"]))?;
     check("licences, sources, duplicates and who may link what", deny(&["bans", "licenses", "sources"])?)?;
+    check("licences and sources of plugins", deny(&PLUGINS)?.directory(workspace().join("plugins")))?;
     if has_advisories() {
         check("advisories", deny(&["advisories"])?)?;
     } else {
@@ -91,7 +98,7 @@ fn ensure_cargo_deny() -> Result<PathBuf> {
 }
 
 fn cargo_tool(program: PathBuf) -> Program {
-    Program::new(program).with_our_environment().directory(crate::build::workspace())
+    Program::new(program).with_our_environment().directory(workspace())
 }
 
 /// Whether there is a copy of an advisory database. (cargo-deny makes the directory also when it has none to put there.)

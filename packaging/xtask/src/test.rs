@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal};
 
-use crate::build::{BUILT, Build, cache, cargo, workspace};
+use crate::build::{BUILT, Build, cache, cargo, cargo_of_plugins, workspace};
 use crate::clock::Deadline;
 use crate::node::packages;
 use crate::process::{self, Program};
@@ -92,7 +92,8 @@ fn install_packages() -> Result<()> {
 
 fn unit_tests(results: &mut Results) -> Result<()> {
     let tests = ["test", "--workspace", "--exclude", "latchkey-tests", "--exclude", "latchkey-bench", "--no-fail-fast"];
-    count(results, &cargo().args(tests), Results::count_line)
+    count(results, &cargo().args(tests), Results::count_line)?;
+    count(results, &cargo_of_plugins().args(["test", "--workspace", "--locked", "--no-fail-fast"]), Results::count_line)
 }
 
 fn behaviour_tests(results: &mut Results, built: &Path) -> Result<()> {

@@ -1,7 +1,9 @@
 //! `latchkey adapter`: what makes hosting platforms work, installed by the operator.
 
 mod install;
+mod new;
 mod package;
+mod template;
 
 use clap::{Args, Subcommand};
 use latchkey_access::AdapterName;
@@ -48,6 +50,11 @@ pub(crate) enum Command {
         /// The adapter's name.
         adapter: AdapterName,
     },
+    /// Begin an adapter: a folder with one that is small and whole, what it is written with, and how to build and test it.
+    /// Needs no agent.
+    ///
+    /// Example: latchkey adapter new my-platform --lang rust
+    New(new::New),
     /// Call one function of an adapter by hand.
     ///
     /// Example: latchkey adapter run linux h1 databases list-databases
@@ -73,14 +80,14 @@ pub(crate) struct Run {
 impl Command {
     /// Does it.
     pub(crate) fn run(&self, connection: &Connection) -> Result<Answer, CallError> {
-        let client = connection.client()?;
         match self {
-            Self::List => Ok(Answer::new(client.send_all(&Call::get(&["adapters"]))?, |reply| {
+            Self::List => Ok(Answer::new(connection.client()?.send_all(&Call::get(&["adapters"]))?, |reply| {
                 view::table(reply, COLUMNS, "No adapter is loaded.")
             })),
-            Self::Install(install) => install.run(&client, &Folders::of(connection)?),
-            Self::Remove { adapter } => remove(&client, &Folders::of(connection)?, adapter),
-            Self::Run(run) => run.call(&client),
+            Self::Install(install) => install.run(&connection.client()?, &Folders::of(connection)?),
+            Self::Remove { adapter } => remove(&connection.client()?, &Folders::of(connection)?, adapter),
+            Self::New(new) => new.run(),
+            Self::Run(run) => run.call(&connection.client()?),
         }
     }
 }
