@@ -1,7 +1,7 @@
 //! Adapters of trials: the components in `tests/adapters`, packed, signed, installed and called as an operator does it.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -20,6 +20,8 @@ pub struct Components {
     pub hostile: Vec<u8>,
     /// Needs what the agent does not have.
     pub too_new: Vec<u8>,
+    /// Sends requests.
+    pub caller: Vec<u8>,
 }
 
 impl Components {
@@ -37,7 +39,7 @@ impl Components {
                 .arg(&target);
             build.text().unwrap();
             let built = |name: &str| fs::read(target.join("wasm32-wasip2/release").join(name)).unwrap();
-            Self { hostile: built("hostile.wasm"), too_new: built("too_new.wasm") }
+            Self { hostile: built("hostile.wasm"), too_new: built("too_new.wasm"), caller: built("caller.wasm") }
         })
     }
 }
@@ -64,6 +66,18 @@ impl<'n> Adapter<'n> {
         let adapter = Self { node, name, folder: tempfile::tempdir().unwrap() };
         adapter.describe("1.0.0", "state = true");
         adapter.put_component(&marked(&Components::get().hostile, name));
+        adapter
+    }
+
+    /// The component that sends requests, installed with this operator's file, which may hold secrets.
+    #[must_use]
+    #[track_caller]
+    pub fn calling(node: &'n Node, name: &'static str, operators: &str) -> Self {
+        let adapter = Self { node, name, folder: tempfile::tempdir().unwrap() };
+        adapter.describe("1.0.0", "http = [\"https://*\"]");
+        adapter.put_component(&marked(&Components::get().caller, name));
+        adapter.write_operators_file(operators);
+        let _ = adapter.install(&["--unsigned"]).done();
         adapter
     }
 
@@ -124,12 +138,15 @@ impl<'n> Adapter<'n> {
         self.node.agent().unwrap().paths().operators.join(format!("{}.toml", self.name))
     }
 
-    /// Writes that file; it holds from the next load on.
+    /// Writes that file, for root and the agent to read; it holds from the next call on.
     #[track_caller]
     pub fn write_operators_file(&self, text: &str) {
         let file = self.operators_file();
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
+        fs::write(&file, text).unwrap();
+        let agent = fs::metadata(&self.node.agent().unwrap().paths().state).unwrap();
+        chown(&file, Some(0), Some(agent.gid())).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
     }
 
     /// `latchkey adapter install`.
@@ -167,6 +184,13 @@ impl<'n> Adapter<'n> {
     pub fn keeps(&self, hosting: &str, key: &str, value: &str) -> Printed {
         let (key, value) = (format!("name={key}"), format!("new-name=\"{value}\""));
         self.call(hosting, ["databases", "rename-database"], &[&key, &value])
+    }
+
+    /// Has it send what is written like this: `GET http://127.0.0.1:80/`.
+    #[must_use]
+    #[track_caller]
+    pub fn sends(&self, hosting: &str, request: &str) -> Printed {
+        self.call(hosting, ["logs", "locate"], &[&format!("domain={request}"), "--json"])
     }
 
     /// All keys that begin so, with their values.

@@ -17,17 +17,29 @@ pub struct Printed {
 #[must_use]
 #[track_caller]
 pub fn latchkey(node: &Node, arguments: &[&str]) -> Printed {
+    latchkey_told(node, arguments, "")
+}
+
+/// The same, with something to read on its standard input.
+#[must_use]
+#[track_caller]
+pub fn latchkey_told(node: &Node, arguments: &[&str], input: &str) -> Printed {
     let configuration = node.agent().unwrap().paths().serve_config.display().to_string();
-    run(node, &[arguments, &["--config", &configuration]].concat())
+    run_told(node, &[arguments, &["--config", &configuration]].concat(), input)
 }
 
 /// Runs `latchkey` as root with these arguments only.
 #[must_use]
 #[track_caller]
 pub fn run(node: &Node, arguments: &[&str]) -> Printed {
+    run_told(node, arguments, "")
+}
+
+#[track_caller]
+fn run_told(node: &Node, arguments: &[&str], input: &str) -> Printed {
     let program = node.agent().unwrap().paths().programs.join("latchkey");
     let shell = Program::new("sh").args(["-c", "\"$@\" 2>&1; echo \"exit $?\"", "sh"]).arg(program);
-    let text = shell.args(arguments.iter().copied()).text().unwrap();
+    let text = shell.args(arguments.iter().copied()).input(input).text().unwrap();
     let (text, code) = text.rsplit_once("exit ").unwrap();
     Printed { text: text.to_owned(), code: code.trim().parse().unwrap() }
 }

@@ -24,6 +24,7 @@ pub mod file_sessions;
 pub mod hostile;
 pub mod mailbox;
 pub mod opened;
+pub mod platform;
 pub mod processes;
 pub mod sftp_wire;
 pub mod shares;

@@ -45,4 +45,5 @@ functions! {
     StateSet = "state" "set";
     StateRemove = "state" "remove";
     StateKeys = "state" "keys";
+    HttpSend = "http" "send";
 }

@@ -57,6 +57,10 @@ limits! {
     copied_bytes: u32 = 8 << 20, at least 1_024_u32, at most 16_u32 << 20;
     /// Bytes of log.
     log_bytes: u32 = 64 << 10, at least 0_u32, at most 16_u32 << 20;
+    /// HTTP requests.
+    http_requests: u32 = 64, at least 0_u32, at most 10_000_u32;
+    /// Bytes of the body of an answer to an HTTP request.
+    response_bytes: u32 = 4 << 20, at least 1_024_u32, at most 16_u32 << 20;
 }
 
 /// A row of [`Limits::TABLE`].
@@ -92,6 +96,6 @@ mod tests {
         Limits::default().check().unwrap();
         let error = Limits { cpu_ms: 9, ..Limits::default() }.check().unwrap_err();
         assert_eq!(error.to_string(), "limits.cpu_ms: expected 10 to 60000");
-        assert_eq!(Limits::TABLE.len(), 9);
+        assert_eq!(Limits::TABLE.len(), 11);
     }
 }

@@ -7,7 +7,7 @@ use wasmtime::component::Linker;
 use crate::{
     bindings::{
         Everything,
-        latchkey::adapter::{clock as clock_interface, log, state, types},
+        latchkey::adapter::{clock as clock_interface, http, log, state, types},
     },
     clock,
     instance::State,
@@ -79,4 +79,8 @@ asked!(state {
     set(key: String, value: Vec<u8>) -> Result<(), state::StateError> = StateSet;
     remove(key: String) -> Result<(), state::StateError> = StateRemove;
     keys(prefix: String) -> Result<Vec<String>, state::StateError> = StateKeys;
+});
+
+asked!(http {
+    send(request: http::Request) -> Result<http::Response, http::HttpError> = HttpSend;
 });

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use latchkey_access::AdapterName;
 use latchkey_adapters::Limits;
 use latchkey_adapters::limits::LimitError;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+
+use super::rights::{Asks, Grants};
+use super::secret::{Secret, Secrets};
 
 /// `adapter.toml`, which comes with an adapter.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,64 +27,34 @@ pub(crate) struct Manifest {
     pub(crate) title: String,
     /// What it wants to use.
     #[serde(default)]
-    pub(crate) asks: Rights,
+    pub(crate) asks: Asks,
 }
 
-/// What may be used of the agent beyond `log` and `clock`: asked for by the manifest, granted by the operator.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rights {
-    /// To keep a few values.
-    #[serde(default)]
-    pub(crate) state: bool,
-}
-
-impl Rights {
-    /// The line that asks for and grants `state`.
-    pub(crate) const STATE: &str = "state = true";
-
-    /// What both allow.
-    fn and(&self, other: &Self) -> Self {
-        Self { state: self.state && other.state }
-    }
-
-    /// What is asked for and not among the `granted`, as lines for the operator's file.
-    pub(crate) fn beyond(&self, granted: &Self) -> Vec<&'static str> {
-        (self.state && !granted.state).then_some(Self::STATE).into_iter().collect()
-    }
-}
-
-/// The operator's file for an adapter.
+/// The operator's file for an adapter: what is granted, and what it has to know. It holds from the next call on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Operator {
-    #[serde(default)]
-    grants: Rights,
-    #[serde(default)]
-    limits: Limits,
-    #[serde(default)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Terms {
+    /// What of that which is asked for may be used.
+    pub(crate) grants: Grants,
+    /// What each call may use up.
+    pub(crate) limits: Limits,
     hostings: BTreeMap<String, OfHosting>,
 }
 
 /// What the operator says about one hosting.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 struct OfHosting {
-    #[serde(default)]
     settings: BTreeMap<String, String>,
+    secrets: Secrets,
 }
 
 /// An adapter as it lies on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Installed {
     pub(crate) manifest: Manifest,
-    /// What it may use.
-    pub(crate) rights: Rights,
-    /// What each call may use up.
-    pub(crate) limits: Limits,
     /// The operator's file, whether there is one or not.
     pub(crate) operator: PathBuf,
-    settings: BTreeMap<String, OfHosting>,
 }
 
 /// Why an adapter's files cannot be used.
@@ -96,6 +69,9 @@ pub(crate) enum InstalledError {
     /// Somebody else than root could have written it.
     #[error("{} has to belong to root and to be writable by root alone", .0.display())]
     NotRoots(PathBuf),
+    /// It holds secrets, and not only root and the agent can read it.
+    #[error("{} holds secrets: expected that only root and the group of the agent can read it (mode 640)", .0.display())]
+    Readable(PathBuf),
     /// It is not what was expected.
     #[error("{} is not valid", path.display())]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
@@ -108,25 +84,37 @@ pub(crate) enum InstalledError {
 }
 
 impl Installed {
-    /// Reads both files. Blocks.
+    /// Reads the manifest. Blocks.
     pub(crate) fn read(name: &AdapterName, adapters: &Path, operators: &Path) -> Result<Self, InstalledError> {
         let folder = adapters.join(name.as_str());
         let path = folder.join("adapter.toml");
-        let manifest: Manifest = parse(&path)?.ok_or(InstalledError::Missing(folder))?;
+        let (manifest, _) = parse::<Manifest>(&path)?.ok_or(InstalledError::Missing(folder))?;
         if manifest.name != *name {
             return Err(InstalledError::Name { path, expected: name.clone(), found: manifest.name });
         }
-        let path = operators.join(format!("{name}.toml"));
-        let operator: Operator = parse(&path)?.unwrap_or_default();
-        operator.limits.check().map_err(|source| InstalledError::Limit { path: path.clone(), source })?;
-        let rights = manifest.asks.and(&operator.grants);
-        Ok(Self { manifest, rights, limits: operator.limits, operator: path, settings: operator.hostings })
+        Ok(Self { manifest, operator: operators.join(format!("{name}.toml")) })
     }
 
-    /// What the operator set for it on a hosting, by name.
+    /// Reads the operator's file; without one nothing is granted. Blocks.
+    pub(crate) fn terms(&self) -> Result<Terms, InstalledError> {
+        let path = || self.operator.clone();
+        let Some((terms, mode)) = parse::<Terms>(&self.operator)? else { return Ok(Terms::default()) };
+        terms.limits.check().map_err(|source| InstalledError::Limit { path: path(), source })?;
+        let has_secrets = terms.hostings.values().any(|hosting| !hosting.secrets.is_empty());
+        if has_secrets && mode & 0o007 != 0 { Err(InstalledError::Readable(path())) } else { Ok(terms) }
+    }
+}
+
+impl Terms {
+    /// What the operator set for the adapter on a hosting, by name.
     pub(crate) fn settings(&self, hosting: &str) -> Vec<(String, String)> {
-        let settings = self.settings.get(hosting).map(|hosting| &hosting.settings);
+        let settings = self.hostings.get(hosting).map(|hosting| &hosting.settings);
         settings.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// A secret that the operator keeps for the adapter on a hosting.
+    pub(crate) fn secret(&self, hosting: &str, name: &str) -> Option<&Secret> {
+        self.hostings.get(hosting)?.secrets.get(name)
     }
 }
 
@@ -139,8 +127,8 @@ pub(crate) fn names(adapters: &Path) -> Vec<AdapterName> {
     names
 }
 
-/// A file of root's; `None` if there is none.
-fn parse<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, InstalledError> {
+/// A file of root's, and its mode; `None` if there is none.
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<Option<(T, u32)>, InstalledError> {
     let failed = |source: io::Error| InstalledError::Read { path: path.to_owned(), source };
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -152,7 +140,8 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, InstalledError> 
     }
     let text = fs::read_to_string(path).map_err(failed)?;
     let parsed = toml::from_str(&text);
-    parsed.map(Some).map_err(|source| InstalledError::Parse { path: path.to_owned(), source: Box::new(source) })
+    let parsed = parsed.map_err(|source| InstalledError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(Some((parsed, found.mode())))
 }
 
 #[cfg(test)]
@@ -183,33 +172,42 @@ mod tests {
             self.0.path().join("adapters.d")
         }
 
-        fn read(&self) -> Result<Installed, InstalledError> {
-            Installed::read(&"linux".parse().unwrap(), &self.adapters(), &self.operators())
+        fn read(&self) -> Result<(Installed, Terms), InstalledError> {
+            let installed = Installed::read(&"linux".parse().unwrap(), &self.adapters(), &self.operators())?;
+            let terms = installed.terms()?;
+            Ok((installed, terms))
         }
     }
 
     #[test]
-    fn what_both_allow_is_granted_and_nothing_else() {
-        let asks = |operator| Node::with(MANIFEST, operator).read().unwrap().rights.state;
-        assert!(!asks(None));
-        assert!(!asks(Some("[grants]\nstate = false")));
-        assert!(asks(Some("[grants]\nstate = true")));
-        let asks_nothing = MANIFEST.replace("state = true", "state = false");
-        assert!(!Node::with(&asks_nothing, Some("[grants]\nstate = true")).read().unwrap().rights.state);
-        let beyond = |operator| {
-            let installed = Node::with(MANIFEST, operator).read().unwrap();
-            installed.manifest.asks.beyond(&installed.rights)
-        };
-        assert_eq!((beyond(None), beyond(Some("[grants]\nstate = true"))), (vec!["state = true"], vec![]));
+    fn without_the_operators_file_nothing_is_granted() {
+        let (installed, terms) = Node::with(MANIFEST, None).read().unwrap();
+        assert_eq!(terms, Terms::default());
+        assert_eq!(installed.manifest.asks.beyond(&terms.grants), ["state = true"]);
+        let (installed, terms) = Node::with(MANIFEST, Some("[grants]\nstate = true")).read().unwrap();
+        assert_eq!(installed.manifest.asks.beyond(&terms.grants), Vec::<String>::new());
     }
 
     #[test]
     fn limits_and_settings_are_the_operators() {
         let node = Node::with(MANIFEST, Some("[limits]\ncpu_ms = 50\n[hostings.h1.settings]\naccount = \"alice\""));
-        let installed = node.read().unwrap();
-        assert_eq!(installed.limits, Limits { cpu_ms: 50, ..Limits::default() });
-        assert_eq!(installed.settings("h1"), [("account".to_owned(), "alice".to_owned())]);
-        assert_eq!(installed.settings("h2"), []);
+        let (_, terms) = node.read().unwrap();
+        assert_eq!(terms.limits, Limits { cpu_ms: 50, ..Limits::default() });
+        assert_eq!(terms.settings("h1"), [("account".to_owned(), "alice".to_owned())]);
+        assert_eq!(terms.settings("h2"), []);
+    }
+
+    #[test]
+    fn secrets_are_apart_for_each_hosting_and_not_everybodys() {
+        let node = Node::with(MANIFEST, Some("[hostings.h1.secrets]\ntoken = \"t0ken\""));
+        let path = node.operators().join("linux.toml");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let (_, terms) = node.read().unwrap();
+        assert_eq!(terms.secret("h1", "token").map(Secret::reveal), Some("t0ken"));
+        assert_eq!((terms.secret("h2", "token"), terms.secret("h1", "other")), (None, None));
+        assert!(!format!("{terms:?}").contains("t0ken"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(node.read(), Err(InstalledError::Readable(named)) if named == path));
     }
 
     #[test]

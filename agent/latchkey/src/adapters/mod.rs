@@ -2,14 +2,19 @@
 //!
 //! What a component does is confined in its runner; what it asks for is carried out in `host`.
 
+mod address;
 mod answer;
 mod host;
 pub(crate) mod installed;
+mod origin;
+mod rights;
 mod runner;
+pub(crate) mod secret;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use latchkey_access::{AdapterName, Hosting};
@@ -17,14 +22,16 @@ use latchkey_adapters::{Call, Description, Fault};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
 use crate::token::random_hex;
-use host::Host;
-use installed::{Installed, InstalledError};
+use host::{Host, Tls};
+use installed::{Installed, InstalledError, Terms};
 use runner::{Came, Runner, RunnerError};
+use secret::Secrets;
 
 /// An adapter that broke so often is put aside …
 const BREAKS_MAX: usize = 5;
@@ -40,6 +47,7 @@ pub(crate) struct Adapters {
     adapters: PathBuf,
     operators: PathBuf,
     loaded: Mutex<BTreeMap<AdapterName, Arc<Adapter>>>,
+    tls: OnceLock<Tls>,
 }
 
 /// One of them.
@@ -95,7 +103,7 @@ impl Adapters {
     /// None is loaded yet.
     pub(crate) fn new(broker: Broker, adapters: &Path, operators: &Path) -> Self {
         let (adapters, operators) = (adapters.to_owned(), operators.to_owned());
-        Self { broker, adapters, operators, loaded: Mutex::default() }
+        Self { broker, adapters, operators, loaded: Mutex::default(), tls: OnceLock::new() }
     }
 
     /// Loads all that are installed. One that cannot be loaded is said in the log, and is not there.
@@ -113,21 +121,22 @@ impl Adapters {
     pub(crate) async fn load(&self, serve: &Serve, name: &AdapterName) -> Result<AdapterView, Problem> {
         let (adapters, operators, of) = (self.adapters.clone(), self.operators.clone(), name.clone());
         let installed = serve.blocking(move || Installed::read(&of, &adapters, &operators)).await?;
-        let installed = installed.map_err(unusable)?;
+        let installed = Arc::new(installed.map_err(unusable)?);
+        let terms = read_terms(serve, &installed).await?;
         let (broker, of) = (self.broker.clone(), name.to_string());
         serve.blocking(move || broker.compile_adapter(of)).await??;
         // Those that run are of what was installed before.
         self.stop(serve, name).await?;
         let runner = self.open(serve, name).await?;
-        let description = runner.describe(installed.limits).await.map_err(|error| broken(&error))?;
+        let description = runner.describe(terms.limits).await.map_err(|error| broken(&error))?;
         let adapter = Arc::new(Adapter {
-            installed: Arc::new(installed),
+            installed,
             description,
             runner: tokio::sync::Mutex::new(Some(Arc::new(runner))),
             places: tokio::sync::Semaphore::new(CALLS_AT_A_TIME),
             breaks: Mutex::default(),
         });
-        let view = adapter.view();
+        let view = adapter.view(&terms);
         self.loaded().insert(name.clone(), adapter);
         tracing::info!(adapter = name.as_str(), exports = ?view.exports, "an adapter was loaded");
         Ok(view)
@@ -141,8 +150,15 @@ impl Adapters {
     }
 
     /// All that are loaded, by name.
-    pub(crate) fn list(&self) -> Vec<AdapterView> {
-        self.loaded().values().map(|adapter| adapter.view()).collect()
+    pub(crate) async fn list(&self, serve: &Serve) -> Result<Vec<AdapterView>, Problem> {
+        let loaded: Vec<Arc<Adapter>> = self.loaded().values().cloned().collect();
+        let mut views = Vec::new();
+        for adapter in loaded {
+            // With a file that cannot be read nothing is granted.
+            let terms = read_terms(serve, &adapter.installed).await.unwrap_or_default();
+            views.push(adapter.view(&terms));
+        }
+        Ok(views)
     }
 
     /// Calls a function about a hosting. The hosting and, where the function takes one, an idempotency key are added to
@@ -153,22 +169,30 @@ impl Adapters {
         (name, hosting): (&AdapterName, &Hosting),
         (interface, function): (&str, &str),
         arguments: Map<String, Value>,
+        secrets: Secrets,
     ) -> Result<Value, Problem> {
         let adapter = self.loaded().get(name).cloned().ok_or_else(|| Problem::not_found("adapter"))?;
         adapter.refuse_if_put_aside()?;
-        let arguments = adapter.complete(hosting, (interface, function), arguments)?;
+        // As the operator has it now: what was granted once may not be any more.
+        let terms = read_terms(serve, &adapter.installed).await?;
+        let settings = terms.settings(hosting.id.as_str());
+        let arguments = adapter.complete((hosting, settings), (interface, function), arguments)?;
         let _place = adapter.places.acquire().await.map_err(|error| Problem::internal(&error))?;
-        let mut host =
-            Host { serve: serve.clone(), adapter: adapter.installed.clone(), hosting: hosting.id.to_string() };
-        let call = Call {
-            interface: interface.to_owned(),
-            function: function.to_owned(),
-            arguments,
-            limits: adapter.installed.limits,
+        let limits = terms.limits;
+        let mut host = Host {
+            serve: serve.clone(),
+            adapter: adapter.installed.clone(),
+            terms,
+            hosting: hosting.clone(),
+            secrets,
+            deadline: Instant::now() + Duration::from_millis(limits.wall_ms.into()),
+            http_requests: 0,
         };
+        let call = Call { interface: interface.to_owned(), function: function.to_owned(), arguments, limits };
         let mut came = self.call_once(serve, &adapter, call.clone(), &mut host).await?;
         if matches!(came, Err(RunnerError::Gone(_))) {
             tracing::warn!(adapter = name.as_str(), "the runner died in a call, which is repeated");
+            host.begin_anew();
             came = self.call_once(serve, &adapter, call, &mut host).await?;
         }
         match came {
@@ -179,6 +203,15 @@ impl Adapters {
                 Err(broken(&error))
             }
         }
+    }
+
+    /// How the certificates of those that adapters speak to are checked.
+    fn tls(&self) -> Result<Tls, rustls::Error> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls.clone());
+        }
+        let tls = host::tls()?;
+        Ok(self.tls.get_or_init(|| tls).clone())
     }
 
     async fn call_once(
@@ -233,8 +266,8 @@ impl Adapters {
 }
 
 impl Adapter {
-    fn view(&self) -> AdapterView {
-        let Installed { manifest, rights, .. } = self.installed.as_ref();
+    fn view(&self, terms: &Terms) -> AdapterView {
+        let manifest = &self.installed.manifest;
         let names = |interfaces: &[latchkey_adapters::Interface]| {
             interfaces.iter().filter(|one| one.name != "types").map(|one| one.name.clone()).collect()
         };
@@ -245,7 +278,7 @@ impl Adapter {
             state: if self.is_put_aside() { AdapterState::PutAside } else { AdapterState::Ready },
             exports: names(&self.description.exports),
             imports: names(&self.description.imports),
-            missing: manifest.asks.beyond(rights).into_iter().map(str::to_owned).collect(),
+            missing: manifest.asks.beyond(&terms.grants),
             last_break: self.breaks().last().map(|(_, why)| why.clone()),
         }
     }
@@ -253,7 +286,7 @@ impl Adapter {
     /// All arguments of a function as JSON.
     fn complete(
         &self,
-        hosting: &Hosting,
+        (hosting, settings): (&Hosting, Vec<(String, String)>),
         (interface, function): (&str, &str),
         mut arguments: Map<String, Value>,
     ) -> Result<String, Problem> {
@@ -261,24 +294,21 @@ impl Adapter {
         let found = found.and_then(|export| export.functions.iter().find(|one| one.name == function));
         let missing = || Fault::NoSuchFunction(format!("{interface}.{function}")).to_string();
         let found = found.ok_or_else(|| Problem::new(Code::Unsupported, missing()))?;
+        let about = json!({
+            "id": hosting.id.as_str(),
+            "system-user": hosting.system_user,
+            "home": hosting.home,
+            "db-prefix": hosting.db_prefix,
+            "settings": settings,
+        });
         for parameter in &found.parameters {
             if parameter == "hosting" {
-                arguments.insert("hosting".into(), self.hosting(hosting));
+                arguments.insert("hosting".into(), about.clone());
             } else if parameter == "key" && !arguments.contains_key("key") {
                 arguments.insert("key".into(), json!(random_hex()?));
             }
         }
         Ok(Value::Object(arguments).to_string())
-    }
-
-    fn hosting(&self, hosting: &Hosting) -> Value {
-        json!({
-            "id": hosting.id.as_str(),
-            "system-user": hosting.system_user,
-            "home": hosting.home,
-            "db-prefix": hosting.db_prefix,
-            "settings": self.installed.settings(hosting.id.as_str()),
-        })
     }
 
     fn refuse_if_put_aside(&self) -> Result<(), Problem> {
@@ -312,6 +342,12 @@ impl Adapter {
     fn breaks(&self) -> MutexGuard<'_, Vec<(Timestamp, String)>> {
         self.breaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the operator grants an adapter and tells it, as it is now.
+async fn read_terms(serve: &Serve, installed: &Arc<Installed>) -> Result<Terms, Problem> {
+    let installed = installed.clone();
+    serve.blocking(move || installed.terms()).await?.map_err(unusable)
 }
 
 /// What the operator did not expect of an adapter's files.

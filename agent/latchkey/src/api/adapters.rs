@@ -9,6 +9,7 @@ use super::call::Call;
 use super::page::page;
 use super::reply::Reply;
 use crate::adapters::AdapterView;
+use crate::adapters::secret::Secrets;
 use crate::body::parse_body;
 use crate::caller::Note;
 use crate::problem::Problem;
@@ -36,6 +37,9 @@ pub(crate) struct AdapterCallInput {
     /// Its parameters by their names, `hosting` excepted; an idempotency key is made if none is given.
     #[serde(default)]
     arguments: Map<String, Value>,
+    /// Secrets of this call by their names: the adapter is told the name, and not the value.
+    #[serde(default)]
+    secrets: Secrets,
 }
 
 /// What a function returned.
@@ -58,7 +62,7 @@ fn adapter_name(call: &Call) -> Result<AdapterName, Problem> {
 
 pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
     decide_panel(call.actor())?;
-    let items: Vec<AdapterView> = call.serve.adapters.list();
+    let items: Vec<AdapterView> = call.serve.adapters.list(&call.serve).await?;
     Reply::json(&page(&call, items, AdapterView::name)?)
 }
 
@@ -83,13 +87,13 @@ pub(super) async fn unload(call: Call) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn run(call: Call) -> Result<Reply, Problem> {
-    let AdapterCallInput { hosting, interface, function, arguments } = parse_body(&call.body)?;
+    let AdapterCallInput { hosting, interface, function, arguments, secrets } = parse_body(&call.body)?;
     let hosting: Option<HostingId> = hosting.parse().ok();
     let table = call.serve.state.table();
     let hosting = hosting.and_then(|id| table.hosting(&id)).ok_or_else(|| Problem::not_found("hosting"))?;
     let name = adapter_name(&call)?;
     let what = (interface.as_str(), function.as_str());
-    let called = call.serve.adapters.call(&call.serve, (&name, hosting), what, arguments).await;
+    let called = call.serve.adapters.call(&call.serve, (&name, hosting), what, arguments, secrets).await;
     // Not the arguments: they may hold what is nobody's business.
     let note = Note::of("adapter.call").detail(format!("{name}: {interface}.{function} for {}", hosting.id));
     let outcome = if called.is_ok() { Outcome::Allowed } else { Outcome::Failed };

@@ -5,6 +5,8 @@ mod new;
 mod package;
 mod template;
 
+use std::io::BufRead;
+
 use clap::{Args, Subcommand};
 use latchkey_access::AdapterName;
 use serde_json::{Map, Value, json};
@@ -72,6 +74,10 @@ pub(crate) struct Run {
     interface: String,
     /// The function, as the interface names it.
     function: String,
+    /// A secret of this call, by the name that a parameter gives it (password=NAME). Its value is a line of standard
+    /// input; with several, a line for each, in order.
+    #[arg(long = "secret", value_name = "NAME")]
+    secrets: Vec<String>,
     /// A parameter. A value that reads as JSON is taken as such (true, 5, null, "5"), any other as text.
     #[arg(value_name = "KEY=VALUE", value_parser = parse_field)]
     arguments: Vec<(String, Value)>,
@@ -100,6 +106,7 @@ impl Run {
             "interface": self.interface,
             "function": self.function,
             "arguments": arguments,
+            "secrets": self.read_secrets(&mut std::io::stdin().lock())?,
         });
         let reply = client.send(&Call::post(&["adapters", self.adapter.as_str(), "calls"], body))?;
         Ok(Answer::new(reply, |reply| match at(reply, "returned") {
@@ -107,6 +114,19 @@ impl Run {
             Value::Array(items) => view::list(items),
             value => view::anything(value),
         }))
+    }
+}
+
+impl Run {
+    fn read_secrets(&self, input: &mut impl BufRead) -> Result<Map<String, Value>, CallError> {
+        let fault = |what: String| CallError::Argument { argument: "--secret", what };
+        let mut lines = input.lines();
+        let read = self.secrets.iter().map(|name| {
+            let missing = || fault(format!("{name}: expected its value as a line of standard input"));
+            let line = lines.next().ok_or_else(missing)?.map_err(|error| fault(error.to_string()))?;
+            Ok((name.clone(), Value::from(line)))
+        });
+        read.collect()
     }
 }
 
@@ -129,6 +149,16 @@ mod tests {
     struct Line {
         #[command(subcommand)]
         command: Command,
+    }
+
+    #[test]
+    fn secrets_are_lines_of_standard_input() {
+        let line = ["adapter", "run", "linux", "h1", "databases", "create-user", "--secret", "a", "--secret", "b"];
+        let Command::Run(run) = Line::try_parse_from(line).unwrap().command else { panic!("not run") };
+        let read = run.read_secrets(&mut "one\ntwo\nthree\n".as_bytes()).unwrap();
+        assert_eq!(Value::Object(read), json!({ "a": "one", "b": "two" }));
+        let error = run.read_secrets(&mut "one\n".as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("b: expected its value as a line of standard input"), "{error}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ macro_rules! wit {
     (to $to:literal) => {
         files!("wit/latchkey-adapter@0.1.0/" to $to:
             "accounts.wit" "certificates.wit" "clock.wit" "cloudflare.wit" "cron.wit" "databases.wit" "dns.wit"
-            "domains.wit" "edge-cache.wit" "ftp-accounts.wit" "log.wit" "logs.wit" "mail.wit" "phpmyadmin.wit"
+            "domains.wit" "edge-cache.wit" "ftp-accounts.wit" "http.wit" "log.wit" "logs.wit" "mail.wit" "phpmyadmin.wit"
             "state.wit" "types.wit" "world.wit"
         )
     };

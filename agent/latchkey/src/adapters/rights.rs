@@ -1,0 +1,157 @@
+//! What an adapter may use of the agent beyond `log` and `clock`: what its manifest asks for and the operator grants.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::origin::{AskedOrigin, Origin};
+
+/// What a manifest asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Asks {
+    /// To keep a few values.
+    state: bool,
+    /// To send requests to these origins.
+    http: Vec<AskedOrigin>,
+}
+
+/// What the operator grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Grants {
+    state: bool,
+    http: Vec<Origin>,
+}
+
+/// One thing to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use<'o> {
+    /// `state`.
+    State,
+    /// `http`, to an origin.
+    Http(&'o Origin),
+}
+
+impl fmt::Display for Use<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State => formatter.write_str("state"),
+            Self::Http(origin) => write!(formatter, "http to {origin}"),
+        }
+    }
+}
+
+/// Why something is not allowed, with the line that would allow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The manifest does not ask for it.
+    NotAsked(String),
+    /// The operator does not grant it.
+    NotGranted(String),
+}
+
+impl Asks {
+    /// Whether something may be used.
+    pub(crate) fn check(&self, granted: &Grants, wanted: Use<'_>) -> Result<(), Missing> {
+        let (is_asked, is_granted) = match wanted {
+            Use::State => (self.state, granted.state),
+            Use::Http(origin) => (self.asks_for(origin), granted.http.contains(origin)),
+        };
+        let line = match wanted {
+            Use::State => "state = true".to_owned(),
+            // A key stands once in a file: the whole line, with what is there.
+            Use::Http(origin) if is_asked => http(granted.http.iter().chain([origin])),
+            Use::Http(origin) => http(self.http.iter().map(AskedOrigin::to_string).chain([origin.to_string()])),
+        };
+        match (is_asked, is_granted) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Missing::NotGranted(line)),
+            (false, _) => Err(Missing::NotAsked(line)),
+        }
+    }
+
+    /// What is asked for and not granted, as lines for the operator's file.
+    pub(crate) fn beyond(&self, granted: &Grants) -> Vec<String> {
+        let state = (self.state && !granted.state).then(|| "state = true".to_owned());
+        let asked = self.http.iter().filter(|asked| match asked {
+            AskedOrigin::Exactly(origin) => !granted.http.contains(origin),
+            AskedOrigin::Granted => granted.http.is_empty(),
+        });
+        let asked: Vec<String> = asked.map(AskedOrigin::to_string).collect();
+        let all = || http(granted.http.iter().map(Origin::to_string).chain(asked.iter().cloned()));
+        let http = (!asked.is_empty()).then(all);
+        state.into_iter().chain(http).collect()
+    }
+
+    fn asks_for(&self, origin: &Origin) -> bool {
+        self.http.iter().any(|asked| match asked {
+            AskedOrigin::Exactly(exactly) => exactly == origin,
+            AskedOrigin::Granted => true,
+        })
+    }
+}
+
+fn http(origins: impl IntoIterator<Item = impl ToString>) -> String {
+    let quoted: Vec<String> = origins.into_iter().map(|origin| format!("\"{}\"", origin.to_string())).collect();
+    format!("http = [{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(text: &str) -> Asks {
+        toml::from_str(text).unwrap()
+    }
+
+    fn grants(text: &str) -> Grants {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_for_and_granted_may_be_used_and_nothing_else() {
+        let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), Use::State);
+        let line = || "state = true".to_owned();
+        assert_eq!(told("state = true", "state = true"), Ok(()));
+        assert_eq!(told("state = true", ""), Err(Missing::NotGranted(line())));
+        assert_eq!(told("", "state = true"), Err(Missing::NotAsked(line())));
+        assert_eq!(told("", ""), Err(Missing::NotAsked(line())));
+    }
+
+    #[test]
+    fn an_origin_is_allowed_exactly() {
+        let origin: Origin = "https://a.example".parse().unwrap();
+        let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), Use::Http(&origin));
+        let a = "http = [\"https://a.example\"]";
+        assert_eq!(told(a, a), Ok(()));
+        assert_eq!(told("http = [\"https://*\"]", a), Ok(()));
+        assert_eq!(told("http = [\"https://*\"]", ""), Err(Missing::NotGranted(a.to_owned())));
+        let other = "http = [\"https://a.example:444\"]";
+        let both = "http = [\"https://a.example:444\", \"https://a.example\"]";
+        assert_eq!(told(a, other), Err(Missing::NotGranted(both.to_owned())));
+        assert_eq!(told(other, a), Err(Missing::NotAsked(both.to_owned())));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_as_lines() {
+        let told = |asked: &str, granted: &str| asks(asked).beyond(&grants(granted));
+        let asked = "state = true\nhttp = [\"https://a.example\", \"https://b.example\"]";
+        assert_eq!(told(asked, ""), ["state = true", "http = [\"https://a.example\", \"https://b.example\"]"]);
+        let one = "state = true\nhttp = [\"https://b.example\"]";
+        assert_eq!(told(asked, one), ["http = [\"https://b.example\", \"https://a.example\"]"]);
+        assert_eq!(told(asked, asked), Vec::<String>::new());
+        assert_eq!(told("http = [\"https://*\"]", ""), ["http = [\"https://*\"]"]);
+        assert_eq!(told("http = [\"https://*\"]", "http = [\"https://a.example\"]"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_grant_is_exact() {
+        for text in
+            ["http = [\"https://*\"]", "http = \"https://a.example\"", "http = [\"http://a.example\"]", "shell = true"]
+        {
+            assert!(toml::from_str::<Grants>(text).is_err(), "{text}");
+        }
+        assert!(toml::from_str::<Asks>("http = [\"https://*.example\"]").is_err());
+    }
+}
