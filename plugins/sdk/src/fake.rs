@@ -12,6 +12,8 @@
 //!
 //! It has the limits that the agent has on what is kept, and none on time, memory or the number of calls.
 
+pub(crate) mod http;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,6 +39,7 @@ struct Played {
     state_answers: Option<StateError>,
     log: Vec<(Level, String)>,
     elapsed: Duration,
+    platform: http::Platform,
 }
 
 /// The agent that the host functions of this thread speak to, until it is dropped.

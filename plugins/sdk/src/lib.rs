@@ -30,6 +30,7 @@ mod error;
 mod exports;
 #[cfg(not(target_family = "wasm"))]
 pub mod fake;
+pub mod http;
 pub mod log;
 mod panics;
 pub mod state;

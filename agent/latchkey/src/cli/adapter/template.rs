@@ -75,8 +75,8 @@ const RUST: &[File] = files!("plugins/templates/rust/" to "":
     "src/tests.rs"
 );
 const RUST_SDK: &[File] = files!("plugins/sdk/" to "sdk/":
-    "Cargo.toml" "src/bindings.rs" "src/clock.rs" "src/error.rs" "src/exports.rs" "src/fake.rs" "src/lib.rs"
-    "src/log.rs" "src/panics.rs" "src/state.rs"
+    "Cargo.toml" "src/bindings.rs" "src/clock.rs" "src/error.rs" "src/exports.rs" "src/fake.rs" "src/fake/http.rs"
+    "src/http.rs" "src/lib.rs" "src/log.rs" "src/panics.rs" "src/state.rs"
 );
 const RUST_WIT: &[File] = wit!(to "sdk/wit/");
 
