@@ -23,8 +23,8 @@ pub struct Account {
     pub database_users: BTreeMap<String, DatabaseUser>,
     /// FTP accounts by what is typed to sign in.
     pub ftp_accounts: BTreeMap<String, FtpAccount>,
-    /// FTP sessions: the login of each.
-    pub ftp_sessions: Vec<String>,
+    /// FTP sessions: the login of each, by process.
+    pub ftp_sessions: BTreeMap<u32, String>,
     /// Mailboxes by address.
     pub mailboxes: BTreeMap<String, Mailbox>,
     /// Zones by name.
@@ -105,7 +105,7 @@ impl Account {
             databases: BTreeMap::new(),
             database_users: BTreeMap::new(),
             ftp_accounts: BTreeMap::new(),
-            ftp_sessions: Vec::new(),
+            ftp_sessions: BTreeMap::new(),
             mailboxes: BTreeMap::new(),
             zones: BTreeMap::from([(domain.to_owned(), Zone::new(domain))]),
             crontab: vec![CronLine::Variable("MAILTO".to_owned(), format!("admin@{domain}"))],

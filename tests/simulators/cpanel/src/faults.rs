@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+/// Of so many faults at random one is a delay.
+const DELAYS_ONE_IN: u8 = 12;
+
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -55,14 +58,10 @@ impl Faults {
         if rng.f64() >= *probability {
             return None;
         }
-        let faults = [
-            Fault::CutBefore,
-            Fault::CutAfter,
-            Fault::FailBefore,
-            Fault::FailAfter,
-            Fault::Truncate,
-            Fault::Delay(*delay),
-        ];
-        rng.choice(faults)
+        // Rare, because somebody waits for it.
+        if rng.u8(..DELAYS_ONE_IN) == 0 {
+            return Some(Fault::Delay(*delay));
+        }
+        rng.choice([Fault::CutBefore, Fault::CutAfter, Fault::FailBefore, Fault::FailAfter, Fault::Truncate])
     }
 }

@@ -44,13 +44,13 @@ fn list_ftp_with_disk(account: &mut Account, arguments: &Arguments) -> Result<Va
 }
 
 fn list_sessions(account: &mut Account, _: &Arguments) -> Result<Value, Refusal> {
-    let row = |(number, login): (usize, &String)| {
+    let row = |(process, login): (&u32, &String)| {
         json!({
-            "user": login, "pid": 6_000 + number, "status": "IDLE", "host": "203.0.113.7", "file": "",
+            "user": login, "pid": process, "status": "IDLE", "host": "203.0.113.7", "file": "",
             "cmdline": "pure-ftpd (IDLE)", "login": "Thu Jan  1 00:00:00 2026",
         })
     };
-    Ok(account.ftp_sessions.iter().enumerate().map(row).collect())
+    Ok(account.ftp_sessions.iter().map(row).collect())
 }
 
 fn add_ftp(account: &mut Account, arguments: &Arguments) -> Result<Value, Refusal> {
@@ -97,7 +97,7 @@ fn delete_ftp(account: &mut Account, arguments: &Arguments) -> Result<Value, Ref
 fn kill_session(account: &mut Account, arguments: &Arguments) -> Result<Value, Refusal> {
     match arguments.optional("login").unwrap_or("all") {
         "all" => account.ftp_sessions.clear(),
-        login => account.ftp_sessions.retain(|session| session != login),
+        login => account.ftp_sessions.retain(|_, session| session != login),
     }
     Ok(Value::Null)
 }
