@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 
-use sdk::{Error, Hosting, Result};
+use sdk::{Error, Hosting, Result, clock};
 
 /// The name of the secret that is the API token.
 pub(crate) const TOKEN: &str = "token";
 
-/// How long cPanel may take for an answer, unless the operator says otherwise. What a call does at most, one look, one
-/// change and three tries to look again, fits into its 30 seconds.
+/// How long cPanel may take for an answer, unless the operator says otherwise. [`ANSWERS`] of them fit into the 30 seconds
+/// that a call may take.
 const ANSWER_MS: u32 = 5_500;
+/// As long a call takes at most, in answers that are waited for to the end.
+const ANSWERS: u32 = 5;
 
 /// A cPanel account, as the operator set it for a hosting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub(crate) struct Account {
     /// Its name.
     pub(crate) user: String,
     /// How long cPanel may take for an answer, in milliseconds.
-    pub(crate) answer_ms: u32,
+    answer_ms: u32,
 }
 
 impl Account {
@@ -41,6 +43,21 @@ impl Account {
         };
         Ok(Self { server: server.to_owned(), user: user.to_owned(), answer_ms })
     }
+
+    /// How long the next answer may take, in milliseconds; nothing once the call has no time left.
+    pub(crate) fn patience_ms(&self) -> u32 {
+        self.left_ms().min(self.answer_ms)
+    }
+
+    /// Whether there is time for a change and a look at what came of it.
+    pub(crate) fn has_time_to_change(&self) -> bool {
+        self.left_ms() >= self.answer_ms.saturating_mul(2)
+    }
+
+    fn left_ms(&self) -> u32 {
+        let elapsed = u32::try_from(clock::elapsed().as_millis()).unwrap_or(u32::MAX);
+        self.answer_ms.saturating_mul(ANSWERS).saturating_sub(elapsed)
+    }
 }
 
 /// Text as it stands in a query or a form: `%` and two digits for all but letters, digits and `-._~`.
@@ -60,6 +77,7 @@ pub(crate) fn percent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn with(settings: &[(&str, &str)]) -> Result<Account> {
         let settings = settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -82,6 +100,19 @@ mod tests {
         ] {
             assert!(matches!(with(settings), Err(Error::Refused(_))), "{settings:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_changed_without_the_time_to_look() {
+        let host = sdk::fake::Host::new();
+        let account = with(&[("server", "https://h:2083"), ("user", "shop"), ("answer_ms", "100")]).unwrap();
+        assert_eq!((account.patience_ms(), account.has_time_to_change()), (100, true));
+        host.passes(Duration::from_millis(301));
+        assert_eq!((account.patience_ms(), account.has_time_to_change()), (100, false));
+        host.passes(Duration::from_millis(149));
+        assert_eq!(account.patience_ms(), 50);
+        host.passes(Duration::from_secs(1));
+        assert_eq!(account.patience_ms(), 0);
     }
 
     #[test]

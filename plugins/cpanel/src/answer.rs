@@ -21,7 +21,10 @@ pub(crate) fn read(interface: Interface, response: &Response) -> Came {
             _ if response.body.trim_ascii_start().starts_with(b"<") => Came::Nothing(login_page()),
             _ => Came::Unknown("cPanel's answer breaks off".to_owned()),
         },
-        401 | 403 => Came::Nothing(login_page()),
+        401 => Came::Nothing(login_page()),
+        403 => Came::Nothing(Error::refused(
+            "cPanel denies that: the token may have ended, or the account's package lacks the feature",
+        )),
         300..=399 => Came::Nothing(Error::refused(
             "cPanel answers elsewhere: the hosting's setting `server` has to be its own origin, with the port of cPanel",
         )),
@@ -174,6 +177,7 @@ mod tests {
         assert_eq!(uapi(502, "<html>"), "unknown");
         assert_eq!(uapi(200, "\n<!DOCTYPE html>"), "nothing, refused");
         assert_eq!(uapi(401, ""), "nothing, refused");
+        assert_eq!(uapi(403, ""), "nothing, refused");
         assert_eq!(uapi(302, ""), "nothing, refused");
         assert_eq!(uapi(429, ""), "nothing");
     }

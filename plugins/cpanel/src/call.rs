@@ -85,7 +85,7 @@ impl Call {
             url: self.url(account),
             headers: vec![header("Authorization", authorization), header("Content-Type", form)],
             body: self.form(),
-            timeout_ms: Some(account.answer_ms),
+            timeout_ms: Some(account.patience_ms()),
         }
     }
 
@@ -136,11 +136,14 @@ mod tests {
     use super::*;
 
     fn account() -> Account {
-        Account { server: "https://h:2083".to_owned(), user: "shop".to_owned(), answer_ms: 1_000 }
+        let settings = [("server", "https://h:2083"), ("user", "shop"), ("answer_ms", "1000")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Account::of(&sdk::Hosting { settings, ..sdk::fake::hosting() }).unwrap()
     }
 
     #[test]
     fn secrets_are_named_and_never_in_the_url() {
+        let _host = sdk::fake::Host::new();
         let call =
             Call::uapi("Mysql", "create_user").with("name", "shop_a b").with_secret("password", &"new".to_owned());
         let request = call.request(&account());
@@ -156,6 +159,7 @@ mod tests {
 
     #[test]
     fn api_2_is_told_what_is_meant_in_the_url() {
+        let _host = sdk::fake::Host::new();
         let request = Call::api2("Cron", "remove_line").with("linekey", 7).request(&account());
         assert!(request.url.starts_with("https://h:2083/json-api/cpanel?cpanel_jsonapi_user=shop&"), "{}", request.url);
         assert!(request.url.ends_with("cpanel_jsonapi_module=Cron&cpanel_jsonapi_func=remove_line"), "{}", request.url);

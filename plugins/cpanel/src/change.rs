@@ -11,6 +11,7 @@ use crate::trace::Trace;
 
 /// Reading changes nothing, so it is tried again at once.
 const READ_TRIES: u32 = 3;
+const NO_TIME: &str = "cPanel takes too long";
 
 /// What a look says about a change.
 #[derive(Debug)]
@@ -40,8 +41,11 @@ impl From<Call> for Now {
 
 /// Reads something. *unavailable* if cPanel cannot be read at the moment.
 pub(crate) fn read(account: &Account, call: &Call) -> Result<Value> {
-    let mut reason = String::new();
+    let mut reason = NO_TIME.to_owned();
     for _ in 0..READ_TRIES {
+        if account.patience_ms() == 0 {
+            break;
+        }
         match call.send(account) {
             Came::Done(data) => return Ok(data),
             Came::Refused(words) => return Err(answer::refused(&words)),
@@ -103,7 +107,7 @@ pub(crate) fn once(
 
 /// Makes a change that cannot be looked at, such as that of a password. Whoever calls knows that repeating is safe.
 pub(crate) fn unseen(account: &Account, call: &Call) -> Result<Value> {
-    match call.send(account) {
+    match send(account, call) {
         Came::Done(data) => Ok(data),
         Came::Refused(words) => Err(answer::refused(&words)),
         Came::Nothing(error) => Err(error),
@@ -123,7 +127,7 @@ enum Settled {
 
 /// Sends a change once and looks at what came of it.
 fn settle(account: &Account, call: &Call, look: impl Fn() -> Result<Now>) -> Settled {
-    let came = call.send(account);
+    let came = send(account, call);
     if let Came::Nothing(error) = came {
         return Settled::Failed(error);
     }
@@ -137,6 +141,11 @@ fn settle(account: &Account, call: &Call, look: impl Fn() -> Result<Now>) -> Set
         (Came::Done(_), Err(error)) => uncertain("cPanel says that it did it", error),
         (Came::Unknown(why), Err(error)) => uncertain(&why, error),
     })
+}
+
+/// Sends a change, unless there is no time left to look what comes of it.
+fn send(account: &Account, call: &Call) -> Came {
+    if account.has_time_to_change() { call.send(account) } else { Came::Nothing(Error::unavailable(NO_TIME)) }
 }
 
 fn uncertain(what: &str, unread: Error) -> Error {

@@ -9,6 +9,7 @@
     reason = "a test fails at the line that was wrong"
 )]
 
+#[allow(dead_code, reason = "shared with the sequences")]
 mod played;
 
 use std::time::Duration;
@@ -104,6 +105,18 @@ fn what_could_not_be_read_at_first_is_not_changed() {
     played.cpanel.played().faults.script(vec![Some(Fault::FailBefore); 3]);
     assert!(matches!(create(&played, "k1"), Err(Error::Unavailable(_))));
     assert_eq!(changes(&played), 0);
+}
+
+#[test]
+fn what_takes_too_long_is_given_up_before_the_agent_ends_the_call() {
+    let played = Played::begin();
+    // As the agent's clock has it, after the look and before the change.
+    played.passes(Duration::from_millis(1_300));
+    assert!(matches!(create(&played, "k1"), Err(Error::Unavailable(_))));
+    assert_eq!((played.asked(0).len(), changes(&played)), (2, 0));
+    played.passes(Duration::from_secs(1));
+    assert!(matches!(Cpanel::list_databases(played.hosting()), Err(Error::Unavailable(_))));
+    assert_eq!(played.asked(0).len(), 2);
 }
 
 #[test]

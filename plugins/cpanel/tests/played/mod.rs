@@ -54,6 +54,11 @@ impl Played {
         change(&mut self.cpanel.played().account);
     }
 
+    /// Lets so much of the call's time pass.
+    pub fn passes(&self, time: Duration) {
+        self.host.passes(time);
+    }
+
     /// What was asked since so many requests.
     #[must_use]
     pub fn asked(&self, since: usize) -> Vec<Entry> {

@@ -11,6 +11,7 @@
 )]
 
 mod model;
+#[allow(dead_code, reason = "shared with the rules")]
 #[path = "../played/mod.rs"]
 mod played;
 mod step;
