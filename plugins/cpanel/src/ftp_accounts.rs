@@ -16,6 +16,7 @@ use crate::domains::Domains;
 use crate::size;
 
 const MODULE: &str = "Ftp";
+const NAME_MAX_BYTES: usize = 24;
 /// Accounts that cPanel itself keeps, and that nobody made.
 const NOT_MADE: &str = "main|anonymous|logaccess";
 
@@ -26,6 +27,7 @@ impl FtpAccounts for Cpanel {
 
     fn create_account(hosting: Hosting, key: IdempotencyKey, new: NewAccount) -> Result<FtpAccount> {
         let account = Account::of(&hosting)?;
+        check_name(&new.name)?;
         let (folder, quota) = (relative(&new.directory)?, size::megabytes(new.quota)?);
         let call = Call::uapi(MODULE, "add_ftp").with("user", &new.name).with("homedir", folder).with("quota", quota);
         let call = call.with_secret("pass", &new.password);
@@ -122,6 +124,16 @@ fn end_sessions(account: &Account, login: &str) -> Result<u32> {
 fn about(login: &str, function: &'static str) -> Result<Call> {
     let (name, domain) = login.rsplit_once('@').ok_or_else(|| missing(login))?;
     Ok(Call::uapi(MODULE, function).with("user", name).with("domain", domain))
+}
+
+/// cPanel would leave dots out, and make another account than the one that is looked for.
+fn check_name(name: &str) -> Result<()> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=NAME_MAX_BYTES).contains(&name.len()) && name.bytes().all(is_plain) {
+        Ok(())
+    } else {
+        Err(Error::invalid("name", format!("1 to {NAME_MAX_BYTES} of a-z, 0-9 and -")))
+    }
 }
 
 /// An empty path would be taken for none, and cPanel would make a folder up.

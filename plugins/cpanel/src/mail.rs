@@ -89,7 +89,9 @@ fn find(account: &Account, address: &str) -> Result<Option<Mailbox>> {
 }
 
 fn about(address: &str, function: &'static str) -> Result<Call> {
-    let (name, domain) = address.split_once('@').ok_or_else(|| Error::invalid("address", "local-part@domain"))?;
+    // cPanel lists addresses in lower case: another one would never be found.
+    let parts = address.rsplit_once('@').filter(|_| address == address.to_lowercase());
+    let (name, domain) = parts.ok_or_else(|| Error::invalid("address", "local-part@domain, in lower case"))?;
     Ok(Call::uapi(MODULE, function).with("email", name).with("domain", domain))
 }
 

@@ -191,6 +191,8 @@ fn a_mailbox_keeps_its_mail_and_its_password_can_be_looked_at() {
     let played = Played::begin();
     let address = || own("anna@example.com");
     let create = |key: &str, quota| Cpanel::create_mailbox(played.hosting(), own(key), address(), quota, own("first"));
+    let loud = Cpanel::create_mailbox(played.hosting(), own("k0"), own("Anna@example.com"), None, own("first"));
+    assert!(matches!(loud, Err(Error::Invalid(field)) if field.name == "address"));
     assert!(matches!(create("k0", Some(0)), Err(Error::Invalid(field)) if field.name == "quota"));
     create("k1", Some(100 << 20)).unwrap();
     assert!(matches!(create("k2", None), Err(Error::AlreadyExists(_))));
@@ -231,8 +233,8 @@ fn an_ftp_account_is_deleted_without_its_folder_and_its_sessions_end() {
     assert_eq!(Cpanel::end_sessions(played.hosting(), own("ftp@example.com")), Ok(0));
     assert!(matches!(Cpanel::end_sessions(played.hosting(), own("all")), Err(Error::NotFound(_))));
     assert!(matches!(Cpanel::end_sessions(played.hosting(), own("h1")), Err(Error::NotFound(_))));
-    for directory in ["", "/", "a/../b"] {
-        let new = NewAccount { name: own("x"), directory: own(directory), quota: None, password: own("first") };
+    for (name, directory) in [("x", ""), ("x", "/"), ("x", "a/../b"), ("a.b", "web"), ("", "web"), ("X", "web")] {
+        let new = NewAccount { name: own(name), directory: own(directory), quota: None, password: own("first") };
         assert!(matches!(Cpanel::create_account(played.hosting(), own("k4"), new), Err(Error::Invalid(_))));
     }
 }
