@@ -13,6 +13,7 @@
 mod accounts;
 mod adapters;
 mod adapters_called;
+mod adapters_cpanel;
 mod adapters_http;
 mod api;
 mod audit;
@@ -193,6 +194,7 @@ fn main() -> ExitCode {
         file_endings::trials(),
         adapters::trials(),
         adapters_called::trials(),
+        adapters_cpanel::trials(),
         adapters_http::trials(),
         api::trials(),
         cli::trials(),

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::build::{cargo, setting, workspace};
+use xtask::build::{cargo, cargo_of_plugins, plugins_target, setting, workspace};
 use xtask::node::Node;
 use xtask::process::Program;
 
@@ -81,7 +81,22 @@ impl<'n> Adapter<'n> {
         adapter
     }
 
-    /// The same, installed without a signature and with all that it asks for.
+    /// One that comes with the agent, as it ships, not installed yet.
+    #[must_use]
+    #[track_caller]
+    pub fn shipped(node: &'n Node, name: &'static str) -> Self {
+        let package = format!("latchkey-{name}");
+        let build = ["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2", "--package", &package];
+        cargo_of_plugins().args(build).text().unwrap();
+        let adapter = Self { node, name, folder: tempfile::tempdir().unwrap() };
+        let built = plugins_target().join("wasm32-wasip2/release").join(format!("{name}.wasm"));
+        adapter.put_component(&fs::read(built).unwrap());
+        let manifest = workspace().join("plugins").join(name).join("adapter.toml");
+        fs::copy(manifest, adapter.file("adapter.toml")).unwrap();
+        adapter
+    }
+
+    /// The hostile component, installed without a signature and with all that it asks for.
     #[must_use]
     #[track_caller]
     pub fn installed(node: &'n Node, name: &'static str) -> Self {
