@@ -19,27 +19,38 @@ pub(crate) enum Found {
     Different,
 }
 
+/// How many there are: of what goes out, of what comes in, and in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    out: usize,
+    into: usize,
+    all: usize,
+}
+
 impl<C: PartialEq> Exchange<'_, C> {
     /// Compares with what there was before the first try, if there was one.
     pub(crate) fn judge(&self, contents: &[C], before: Option<&str>) -> Found {
         let count = |wanted: Option<&C>| contents.iter().filter(|content| Some(*content) == wanted).count();
-        let now = (count(self.out), count(self.into));
-        let Some(before) = before.and_then(parse) else { return Found::Untouched(format!("{} {}", now.0, now.1)) };
-        let done =
-            (before.0.saturating_sub(usize::from(self.out.is_some())), before.1 + usize::from(self.into.is_some()));
-        if now == done {
+        let now = Counts { out: count(self.out), into: count(self.into), all: contents.len() };
+        let untouched = Found::Untouched(format!("{} {} {}", now.out, now.into, now.all));
+        let Some(before) = before.and_then(parse) else { return untouched };
+        let done_out = before.out.saturating_sub(usize::from(self.out.is_some()));
+        let done_into = before.into + usize::from(self.into.is_some());
+        if (now.out, now.into) == (done_out, done_into) {
             Found::Done
-        } else if now == before {
-            Found::Untouched(format!("{} {}", now.0, now.1))
+        } else if (now.out, now.into) == (before.out, before.into) && now.all >= before.all {
+            untouched
         } else {
+            // Another one may have been taken for it.
             Found::Different
         }
     }
 }
 
-fn parse(before: &str) -> Option<(usize, usize)> {
-    let (out, into) = before.split_once(' ')?;
-    Some((out.parse().ok()?, into.parse().ok()?))
+fn parse(before: &str) -> Option<Counts> {
+    let mut numbers = before.split(' ').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    Some(Counts { out: next()?, into: next()?, all: next()? })
 }
 
 #[cfg(test)]
@@ -49,13 +60,16 @@ mod tests {
     #[test]
     fn an_exchange_is_told_by_counting() {
         let exchange = Exchange { out: Some(&'a'), into: Some(&'b') };
-        assert_eq!(exchange.judge(&['a', 'a', 'b'], None), Found::Untouched("2 1".to_owned()));
-        assert_eq!(exchange.judge(&['a', 'b', 'b'], Some("2 1")), Found::Done);
-        assert_eq!(exchange.judge(&['a', 'a', 'b'], Some("2 1")), Found::Untouched("2 1".to_owned()));
-        // A third one was overwritten.
-        assert_eq!(exchange.judge(&['a', 'a', 'b', 'b'], Some("2 1")), Found::Different);
+        let untouched = || Found::Untouched("2 1 4".to_owned());
+        assert_eq!(exchange.judge(&['a', 'a', 'b', 'c'], None), untouched());
+        assert_eq!(exchange.judge(&['a', 'b', 'b', 'c'], Some("2 1 4")), Found::Done);
+        assert_eq!(exchange.judge(&['a', 'a', 'b', 'c'], Some("2 1 4")), untouched());
+        // Another one was overwritten.
+        assert_eq!(exchange.judge(&['a', 'a', 'b', 'b'], Some("2 1 4")), Found::Different);
         let removal = Exchange { out: Some(&'a'), into: None };
-        assert_eq!(removal.judge(&['a', 'b'], Some("2 0")), Found::Done);
-        assert_eq!(removal.judge(&[], Some("2 0")), Found::Different);
+        assert_eq!(removal.judge(&['a', 'c'], Some("2 0 3")), Found::Done);
+        // Another one was removed.
+        assert_eq!(removal.judge(&['a', 'a'], Some("2 0 3")), Found::Different);
+        assert_eq!(removal.judge(&[], Some("2 0 3")), Found::Different);
     }
 }

@@ -15,7 +15,7 @@ mod played;
 use std::time::Duration;
 
 use cpanel::Cpanel;
-use cpanel_simulator::{CronLine, Envelope, Fault, Kind, Outcome, Record};
+use cpanel_simulator::{Account, CronLine, Database, Envelope, Fault, Kind, Outcome, Record};
 use played::Played;
 use sdk::cron::{Entry, ListedEntry};
 use sdk::dns::RecordSetEntry;
@@ -345,4 +345,58 @@ fn a_refusal_in_the_middle_is_told_in_cpanels_words() {
     let came = Cpanel::create_mailbox(played.hosting(), own("k1"), own("a@example.com"), None, own("first"));
     assert!(matches!(came, Err(Error::Refused(words)) if words.contains("not one of this account")));
     assert_eq!(played.asked(0).iter().filter(|entry| entry.outcome == Outcome::Refused).count(), 1);
+}
+
+/// Has somebody else change the account after so many requests.
+fn meanwhile(played: &Played, requests: usize, change: impl FnOnce(&mut Account) + Send + 'static) {
+    played.cpanel.played().others.after(requests, change);
+}
+
+#[test]
+fn a_serial_that_went_stale_after_the_look_is_refused_by_cpanel_and_told() {
+    let played = Played::begin();
+    let zone = Cpanel::read_zone(played.hosting(), own("example.com")).unwrap();
+    let content = RecordSetEntry { name: own("a"), kind: own("A"), ttl: None, value: own("192.0.2.9") };
+    let theirs = Record { name: own("b"), ttl: 60, kind: own("TXT"), data: vec![own("x")] };
+    meanwhile(&played, 1, |account| account.zones.get_mut("example.com").unwrap().add(theirs));
+    let came = Cpanel::create_record(played.hosting(), own("k1"), own("example.com"), zone.version, content);
+    assert!(matches!(came, Err(Error::Changed(_))), "{came:?}");
+    let edit = played.asked(0).into_iter().find(|entry| entry.kind == Kind::Change).unwrap();
+    assert_eq!(edit.outcome, Outcome::Refused);
+    let zone = &played.account().zones["example.com"];
+    assert_eq!(zone.records().count(), 5);
+}
+
+#[test]
+fn what_somebody_else_made_or_removed_in_between_is_not_ours() {
+    let played = Played::begin();
+    let theirs = || Database { size: 7, made: 1 };
+    meanwhile(&played, 2, move |account| {
+        account.databases.insert(own("h1_shop"), theirs());
+    });
+    assert!(matches!(create(&played, "k1"), Err(Error::AlreadyExists(_))));
+    assert_eq!(played.account().databases["h1_shop"], theirs());
+    meanwhile(&played, 1, |account| {
+        account.databases.remove("h1_shop");
+    });
+    let gone = Cpanel::delete_database(played.hosting(), own("k2"), own("h1_shop"));
+    assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
+}
+
+#[test]
+fn a_line_that_shifted_after_the_look_is_told() {
+    let played = Played::begin();
+    let theirs = || CronLine::command("0 0 * * *", "theirs");
+    played.others(|account| account.crontab.push(theirs()));
+    Cpanel::create_entry(played.hosting(), own("k1"), entry("ours", Some("wp"))).unwrap();
+    let listed = Cpanel::list_entries(played.hosting()).unwrap();
+    // Nothing that an adapter does keeps cPanel from removing ours in the place of theirs.
+    meanwhile(&played, 1, |account| drop(account.crontab.remove(0)));
+    let removed = Cpanel::delete_entry(played.hosting(), own("k2"), listed[0].clone());
+    assert!(matches!(removed, Err(Error::Changed(_))), "{removed:?}");
+    assert_eq!(played.account().crontab, [theirs()]);
+    let listed = Cpanel::list_entries(played.hosting()).unwrap();
+    meanwhile(&played, 1, |account| account.crontab.insert(0, CronLine::command("1 1 * * *", "another")));
+    let edited = Cpanel::update_entry(played.hosting(), own("k3"), listed[0].clone(), entry("new", None));
+    assert!(matches!(edited, Err(Error::Changed(_))), "{edited:?}");
 }

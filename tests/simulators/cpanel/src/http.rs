@@ -90,6 +90,7 @@ impl Played {
         }
         let Some(call) = request.call() else { return Some(Reply::whole(404, "<html>Not Found</html>")) };
         let (kind, function) = call.function();
+        self.others.act(&mut self.account);
         let fault = self.faults.draw();
         let mut entry = Entry {
             function: format!("{}::{}", call.module, call.name),

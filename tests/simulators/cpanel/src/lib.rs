@@ -11,6 +11,7 @@ mod arguments;
 mod faults;
 mod http;
 mod journal;
+mod others;
 mod uapi;
 mod zone;
 
@@ -23,6 +24,7 @@ use std::thread::{self, JoinHandle};
 pub use account::{Account, CronLine, Database, DatabaseUser, FtpAccount, Mailbox};
 pub use faults::{Fault, Faults};
 pub use journal::{Entry, Kind, Outcome, blind_repeat};
+pub use others::Others;
 pub use uapi::Envelope;
 pub use zone::{Item, Record, Zone};
 
@@ -48,6 +50,8 @@ pub struct Played {
     pub account: Account,
     /// What goes wrong.
     pub faults: Faults,
+    /// What somebody else does meanwhile.
+    pub others: Others,
     /// How answers are wrapped.
     pub envelope: Envelope,
     /// What was asked, in order.
@@ -62,7 +66,8 @@ impl Simulator {
     pub fn start(account: Account) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let played = Played { account, faults: Faults::default(), envelope: Envelope::Bare, journal: Vec::new() };
+        let (faults, others) = (Faults::default(), Others::default());
+        let played = Played { account, faults, others, envelope: Envelope::Bare, journal: Vec::new() };
         let shared = Arc::new(Shared { played: Mutex::new(played), is_over: AtomicBool::new(false) });
         let accepts = thread::Builder::new().name("cpanel".to_owned()).spawn({
             let shared = Arc::clone(&shared);
