@@ -9,7 +9,7 @@
     reason = "a test fails at the line that was wrong"
 )]
 
-#[allow(dead_code, reason = "shared with the sequences")]
+#[allow(dead_code, reason = "shared with the other tests")]
 mod played;
 
 use std::time::Duration;

@@ -54,6 +54,11 @@ impl Played {
         change(&mut self.cpanel.played().account);
     }
 
+    /// Answers the adapter's requests in another way from now on.
+    pub fn answers(&self, answer: impl FnMut(&Request) -> Result<Response, HttpError> + 'static) {
+        self.host.serves(answer);
+    }
+
     /// Lets so much of the call's time pass.
     pub fn passes(&self, time: Duration) {
         self.host.passes(time);
@@ -86,7 +91,7 @@ pub fn password(name: &str) -> String {
 }
 
 /// Sends a request over a connection of its own.
-fn carry(request: &Request) -> Result<Response, HttpError> {
+pub fn carry(request: &Request) -> Result<Response, HttpError> {
     let rest = request.url.strip_prefix("http://").unwrap();
     let (address, target) = rest.split_at(rest.find('/').unwrap());
     let unanswered = |error: io::Error| HttpError::NoAnswer(error.to_string());

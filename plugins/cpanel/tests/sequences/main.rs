@@ -11,7 +11,7 @@
 )]
 
 mod model;
-#[allow(dead_code, reason = "shared with the rules")]
+#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "../played/mod.rs"]
 mod played;
 mod step;
