@@ -180,10 +180,25 @@ fn instances_are_bounded() {
 
 #[test]
 fn a_panic_ends_the_call_alone() {
-    assert!(matches!(create("panic", Limits::default()).0, Err(Fault::Trapped(_))));
+    let ended = create("panic", Limits::default()).0;
+    let hint = "#get-environment, which adapters do not have (Rust does so to print a panic; the SDK logs it instead)";
+    assert!(matches!(&ended, Err(Fault::Trapped(why)) if why.ends_with(hint)), "{ended:?}");
     let (ended, host) = create("halfway", Limits::default());
     assert!(matches!(ended, Err(Fault::Trapped(_))));
     assert_eq!(*host.asked.lock().unwrap(), [HostFunction::StateSet]);
+    works();
+}
+
+#[test]
+fn the_last_words_of_a_call_are_told_and_bounded() {
+    let why = |what: &str| match create(what, Limits::default()).0 {
+        Err(Fault::Trapped(why)) => why,
+        ended => panic!("{ended:?}"),
+    };
+    assert_eq!(why("abort"), "it ended itself (a panic, an exception) and logged no error before");
+    let told = "it ended itself; the last error that it logged: ";
+    assert_eq!(why("says-why-and-aborts"), format!("{told}no place for it"));
+    assert_eq!(why("says-much-and-aborts"), format!("{told}{}", "é".repeat(150)));
     works();
 }
 

@@ -137,7 +137,7 @@ fn refuse_wasi(engine: &Engine, component: &Component, linker: &mut Linker<State
         for (member, item) in instance.exports(engine) {
             match item.ty {
                 ComponentItem::ComponentFunc(_) => {
-                    let what = format!("it called {name}#{member}, which adapters do not have");
+                    let what = format!("it called {name}#{member}, which adapters do not have{}", hint(name));
                     refused.func_new(member, move |_, _, _, _| Err(Fault::Trapped(what.clone()).into()))?;
                 }
                 ComponentItem::Resource(_) => {
@@ -148,6 +148,15 @@ fn refuse_wasi(engine: &Engine, component: &Component, linker: &mut Linker<State
         }
     }
     Ok(())
+}
+
+/// What it usually means when a component calls that.
+fn hint(interface: &str) -> &'static str {
+    match interface.split_once('@').map_or(interface, |(name, _)| name) {
+        "wasi:cli/environment" | "wasi:cli/stderr" => " (Rust does so to print a panic; the SDK logs it instead)",
+        "wasi:random/insecure-seed" => " (Rust's HashMap does so; BTreeMap does not)",
+        _ => "",
+    }
 }
 
 fn indices(component: &Component, export: &Interface) -> HashMap<String, ComponentExportIndex> {

@@ -46,7 +46,10 @@ impl log::Host for State {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
             log::Level::Warn => LogLevel::Warn,
-            log::Level::Error => LogLevel::Error,
+            log::Level::Error => {
+                self.keep_last_words(&line);
+                LogLevel::Error
+            }
         };
         Ok(self.host.log(level, line)?)
     }

@@ -8,6 +8,9 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use crate::{clock, limiter::Limiter};
 
+/// Of the last words of a component so many bytes are told.
+const WORDS_MAX_BYTES: usize = 300;
+
 /// Who carries out host functions.
 pub trait Host: Send + 'static {
     /// Carries out one: arguments and answer are in the encoding of its interface. Blocks; not beyond the call's time.
@@ -29,6 +32,7 @@ pub struct State {
     ran_before: Duration,
     host_calls: u32,
     logged: usize,
+    last_words: Option<String>,
 }
 
 impl std::fmt::Debug for State {
@@ -56,6 +60,12 @@ impl State {
         if self.logged > most { Err(Fault::Log(self.limits.log_bytes)) } else { Ok(()) }
     }
 
+    /// Keeps what the component logged as an error: the last of it may be why it ends itself.
+    pub(crate) fn keep_last_words(&mut self, line: &str) {
+        let kept = line.get(..line.floor_char_boundary(WORDS_MAX_BYTES)).unwrap_or_default();
+        self.last_words = Some(kept.to_owned());
+    }
+
     fn look_at_the_clock(&self) -> Result<(), Fault> {
         if self.since_begin() > Duration::from_millis(self.limits.wall_ms.into()) {
             return Err(Fault::Wall(self.limits.wall_ms));
@@ -77,6 +87,7 @@ pub(crate) fn store(engine: &Engine, host: Box<dyn Host>, limits: Limits) -> Sto
         ran_before: processor_time(),
         host_calls: 0,
         logged: 0,
+        last_words: None,
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limiter);
@@ -109,9 +120,18 @@ pub(crate) fn fault(store: &Store<State>, error: &wasmtime::Error) -> Fault {
         _ if said.contains("count too high") => Fault::Instances(limits.instances),
         trap => match (refused, trap) {
             (Some(refused), _) => refused.clone(),
+            (None, Some(Trap::UnreachableCodeReached)) => Fault::Trapped(ended_itself(store.data())),
             (None, Some(trap)) => Fault::Trapped(trap.to_string()),
             (None, None) => Fault::Trapped(said),
         },
+    }
+}
+
+/// What a panic or an exception looks like from outside, with what the component had to say.
+fn ended_itself(state: &State) -> String {
+    match &state.last_words {
+        Some(words) => format!("it ended itself; the last error that it logged: {words}"),
+        None => "it ended itself (a panic, an exception) and logged no error before".to_owned(),
     }
 }
 

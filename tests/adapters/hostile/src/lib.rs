@@ -90,6 +90,17 @@ impl Guest for Hostile {
                 Ok(())
             }
             "panic" => panic!("as asked"),
+            "abort" => core::arch::wasm32::unreachable(),
+            "says-why-and-aborts" => {
+                log::write(log::Level::Error, "first");
+                log::write(log::Level::Error, "no place for it");
+                log::write(log::Level::Info, "after");
+                core::arch::wasm32::unreachable()
+            }
+            "says-much-and-aborts" => {
+                log::write(log::Level::Error, &"é".repeat(1_000));
+                core::arch::wasm32::unreachable()
+            }
             "halfway" => {
                 let _ = state::set("begun", b"yes");
                 panic!("after the first half")
