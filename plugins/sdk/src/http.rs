@@ -78,8 +78,20 @@ impl From<String> for Piece {
     }
 }
 
-/// As if the request changed something: what may have had its effect is *uncertain*. Whoever reads only, or can look what
-/// came of it, matches instead.
+impl HttpError {
+    /// What it means when the request only reads: whatever did not come may be asked for again.
+    #[must_use]
+    pub fn while_reading(self) -> Error {
+        match self {
+            Self::NoAnswer(reason) => Error::unavailable(reason),
+            Self::TooLong(most) => Error::failed(format!("the platform's answer is longer than {most} bytes")),
+            other => other.into(),
+        }
+    }
+}
+
+/// As if the request changed something: what may have had its effect is *uncertain*. Whoever reads only says so with
+/// [`HttpError::while_reading`]; whoever can look what came of it matches instead.
 impl From<HttpError> for Error {
     fn from(error: HttpError) -> Self {
         match error {
@@ -121,5 +133,13 @@ mod tests {
         assert!(matches!(Error::from(HttpError::TooLong(7)), Error::Uncertain(_)));
         assert!(matches!(Error::from(HttpError::NotSent("refused".into())), Error::Unavailable(_)));
         assert!(matches!(Error::from(HttpError::TooMany), Error::Refused(_)));
+    }
+
+    #[test]
+    fn what_only_reads_may_be_asked_for_again() {
+        assert_eq!(HttpError::NoAnswer("cut".into()).while_reading(), Error::unavailable("cut"));
+        assert!(matches!(HttpError::TooLong(7).while_reading(), Error::Failed(_)));
+        assert_eq!(HttpError::NotSent("refused".into()).while_reading(), Error::unavailable("refused"));
+        assert!(matches!(HttpError::Invalid("url".into()).while_reading(), Error::Failed(_)));
     }
 }
