@@ -33,6 +33,7 @@ mod hosting;
 mod limits;
 mod long_audit;
 mod mail;
+mod new_adapters;
 mod operations;
 mod outages;
 mod quota;
@@ -196,6 +197,7 @@ fn main() -> ExitCode {
         adapters_called::trials(),
         adapters_cpanel::trials(),
         adapters_http::trials(),
+        new_adapters::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

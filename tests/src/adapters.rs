@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::build::{cargo, cargo_of_plugins, plugins_target, setting, workspace};
+use xtask::build::{cargo, cargo_of_plugins, setting, target, workspace};
 use xtask::node::Node;
 use xtask::process::Program;
 
-use crate::command_line::{Printed, latchkey};
+use crate::command_line::{Printed, latchkey, run};
 use crate::processes::{self, Process};
 
 /// The components, built once in a run.
@@ -31,8 +31,7 @@ impl Components {
     pub fn get() -> &'static Self {
         static BUILT: OnceLock<Components> = OnceLock::new();
         BUILT.get_or_init(|| {
-            let target = workspace().join(setting("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
-            let target = target.join("adapters");
+            let target = target().join("adapters");
             let build = cargo()
                 .directory(workspace().join("tests/adapters"))
                 .args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2", "--target-dir"])
@@ -49,7 +48,8 @@ pub struct Adapter<'n> {
     node: &'n Node,
     /// Its name.
     pub name: &'static str,
-    folder: TempDir,
+    folder: PathBuf,
+    _ground: TempDir,
 }
 
 /// Somebody who signs adapters.
@@ -63,7 +63,7 @@ impl<'n> Adapter<'n> {
     #[must_use]
     #[track_caller]
     pub fn packed(node: &'n Node, name: &'static str) -> Self {
-        let adapter = Self { node, name, folder: tempfile::tempdir().unwrap() };
+        let adapter = Self::in_a_new_folder(node, name);
         adapter.describe("1.0.0", "state = true");
         adapter.put_component(&marked(&Components::get().hostile, name));
         adapter
@@ -73,7 +73,7 @@ impl<'n> Adapter<'n> {
     #[must_use]
     #[track_caller]
     pub fn calling(node: &'n Node, name: &'static str, operators: &str) -> Self {
-        let adapter = Self { node, name, folder: tempfile::tempdir().unwrap() };
+        let adapter = Self::in_a_new_folder(node, name);
         adapter.describe("1.0.0", "http = [\"https://*\"]");
         adapter.put_component(&marked(&Components::get().caller, name));
         adapter.write_operators_file(operators);
@@ -88,8 +88,8 @@ impl<'n> Adapter<'n> {
         let package = format!("latchkey-{name}");
         let build = ["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2", "--package", &package];
         cargo_of_plugins().args(build).text().unwrap();
-        let adapter = Self { node, name, folder: tempfile::tempdir().unwrap() };
-        let built = plugins_target().join("wasm32-wasip2/release").join(format!("{name}.wasm"));
+        let adapter = Self::in_a_new_folder(node, name);
+        let built = target().join("plugins/wasm32-wasip2/release").join(format!("{name}.wasm"));
         adapter.put_component(&fs::read(built).unwrap());
         let manifest = workspace().join("plugins").join(name).join("adapter.toml");
         fs::copy(manifest, adapter.file("adapter.toml")).unwrap();
@@ -106,10 +106,48 @@ impl<'n> Adapter<'n> {
         adapter
     }
 
+    fn in_a_new_folder(node: &'n Node, name: &'static str) -> Self {
+        let ground = tempfile::tempdir().unwrap();
+        Self { node, name, folder: ground.path().to_owned(), _ground: ground }
+    }
+
+    /// One as `latchkey adapter new` begins it in a language. Nothing of it is built.
+    #[must_use]
+    #[track_caller]
+    pub fn begun(node: &'n Node, name: &'static str, language: &str) -> Self {
+        let ground = tempfile::tempdir().unwrap();
+        let folder = ground.path().join(name);
+        let printed = run(node, &["adapter", "new", name, "--lang", language, &folder.display().to_string()]);
+        assert!(printed.done().contains("README.md says how to build"), "{}", printed.text);
+        Self { node, name, folder, _ground: ground }
+    }
+
+    /// Runs a line of its author's in its folder, and returns what it wrote to standard output.
+    #[track_caller]
+    pub fn shell(&self, line: &str) -> String {
+        let tools = setting("CARGO").map(PathBuf::from).and_then(|cargo| Some(cargo.parent()?.to_owned()));
+        let path = setting("PATH").unwrap_or_default();
+        let paths = tools.into_iter().chain(std::env::split_paths(&path));
+        let shell = Program::new("sh").with_our_environment().env("PATH", std::env::join_paths(paths).unwrap());
+        // Where the build goes is for the author's own machine to say.
+        let shell = shell.env("CARGO_TARGET_DIR", "target").directory(&self.folder);
+        shell.args(["-ec", line]).text().unwrap_or_else(|error| panic!("{line}: {error:#}"))
+    }
+
+    /// The only line of its README that begins so.
+    #[must_use]
+    #[track_caller]
+    pub fn readme_line(&self, begins: &str) -> String {
+        let readme = fs::read_to_string(self.file("README.md")).unwrap();
+        let lines: Vec<&str> = readme.lines().filter(|line| line.starts_with(begins)).collect();
+        assert!(matches!(lines[..], [_]), "{begins}: {lines:?}");
+        lines[0].to_owned()
+    }
+
     /// A file of the package.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// Writes the manifest.
@@ -139,7 +177,7 @@ impl<'n> Adapter<'n> {
     /// Signs it as it is now.
     #[track_caller]
     pub fn sign(&self, signer: &Signer, namespace: &str) {
-        let here = self.folder.path();
+        let here = &self.folder;
         let sums = Program::new("sha256sum").args(["adapter.toml", "adapter.wasm"]).directory(here).text().unwrap();
         fs::write(self.file("adapter.sums"), sums).unwrap();
         let _none_before = fs::remove_file(self.file("adapter.sums.sig"));
@@ -168,7 +206,7 @@ impl<'n> Adapter<'n> {
     #[must_use]
     #[track_caller]
     pub fn install(&self, more: &[&str]) -> Printed {
-        let folder = self.folder.path().display().to_string();
+        let folder = self.folder.display().to_string();
         latchkey(self.node, &[&["adapter", "install", &folder], more].concat())
     }
 

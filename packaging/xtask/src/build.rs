@@ -107,13 +107,14 @@ pub fn cargo() -> Program {
 /// The same in `plugins`, a workspace of its own, which is built beside ours.
 #[must_use]
 pub fn cargo_of_plugins() -> Program {
-    cargo().directory(workspace().join("plugins")).env("CARGO_TARGET_DIR", plugins_target())
+    cargo().directory(workspace().join("plugins")).env("CARGO_TARGET_DIR", target().join("plugins"))
 }
 
-/// Where that goes, and whatever else is built with the SDK.
+/// Where builds go; those of other workspaces to folders of their own in it, since cargo tells crates of two workspaces
+/// apart by their places in these only.
 #[must_use]
-pub fn plugins_target() -> PathBuf {
-    workspace().join(setting("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).join("plugins")
+pub fn target() -> PathBuf {
+    workspace().join(setting("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// A setting that only the environment can make (cargo's, sudo's, CI's).

@@ -84,6 +84,10 @@ echo "sftp -P {sftp_port} $LOGIN@{sftp_host}"
 # 14. The owner ends it. Sessions that you have open are cut, and counted.
 as {OWNER} DELETE /v1/instances/live/shares/$SHARE
 
+# 15. The same agent on the command line, in a shell of root's. Adapters are installed and called so: plugins/GUIDE.md.
+latchkey() {{ {latchkey} "$@" --config {configuration}; }}
+latchkey hosting list
+
 # Ctrl-C here takes everything down and leaves nothing behind. Logs: {root}/log
 "#,
         site = live.url,
@@ -101,6 +105,8 @@ as {OWNER} DELETE /v1/instances/live/shares/$SHARE
         ftp = agent.urls().ftp,
         sftp_host = agent.urls().sftp.ip(),
         sftp_port = agent.urls().sftp.port(),
+        latchkey = agent.paths().programs.join("latchkey").display(),
+        configuration = agent.paths().serve_config.display(),
         root = node.root().display(),
     ))
 }

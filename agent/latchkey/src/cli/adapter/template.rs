@@ -12,6 +12,8 @@ const NAME: &str = "{{name}}";
 pub(super) enum Language {
     /// Rust, for wasm32-wasip2.
     Rust,
+    /// JavaScript, in QuickJS.
+    Js,
 }
 
 /// A file of a template.
@@ -32,12 +34,13 @@ impl File {
 impl Language {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 1] = [Self::Rust];
+    pub(super) const ALL: [Self; 2] = [Self::Rust, Self::Js];
 
     /// As it is written on the command line.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Rust => "rust",
+            Self::Js => "js",
         }
     }
 
@@ -45,6 +48,7 @@ impl Language {
     pub(super) fn files(self) -> impl Iterator<Item = &'static File> {
         let parts: &[&[File]] = match self {
             Self::Rust => &[RUST, RUST_SDK, RUST_WIT],
+            Self::Js => &[JS, JS_WIT],
         };
         parts.iter().copied().flatten()
     }
@@ -71,14 +75,19 @@ macro_rules! wit {
 }
 
 const RUST: &[File] = files!("plugins/templates/rust/" to "":
-    ".gitignore" "Cargo.lock" "Cargo.toml" "README.md" "adapter.toml" "clippy.toml" "rustfmt.toml" "src/lib.rs" "src/platform.rs"
-    "src/tests.rs"
+    ".gitignore" "Cargo.lock" "Cargo.toml" "README.md" "adapter.toml" "clippy.toml" "rustfmt.toml" "src/lib.rs"
+    "src/platform.rs" "src/tests.rs"
 );
 const RUST_SDK: &[File] = files!("plugins/sdk/" to "sdk/":
     "Cargo.toml" "src/bindings.rs" "src/clock.rs" "src/error.rs" "src/exports.rs" "src/fake.rs" "src/fake/http.rs"
     "src/http.rs" "src/lib.rs" "src/log.rs" "src/panics.rs" "src/state.rs"
 );
 const RUST_WIT: &[File] = wit!(to "sdk/wit/");
+const JS: &[File] = files!("plugins/templates/js/" to "":
+    ".gitignore" "README.md" "adapter.toml" "package-lock.json" "package.json" "sdk/fake.js" "sdk/index.js" "sdk/text.js"
+    "src/adapter.js" "src/main.js" "src/platform.js" "test/adapter.test.js" "test/sdk.test.js" "wit/world.wit"
+);
+const JS_WIT: &[File] = wit!(to "wit/deps/latchkey-adapter/");
 
 #[cfg(test)]
 mod tests {
@@ -118,5 +127,7 @@ mod tests {
         check("wit/latchkey-adapter@0.1.0", "sdk/wit/", RUST_WIT);
         let sdk = [RUST_SDK, RUST_WIT].concat();
         check("plugins/sdk", "sdk/", &sdk);
+        check("plugins/templates/js", "", JS);
+        check("wit/latchkey-adapter@0.1.0", "wit/deps/latchkey-adapter/", JS_WIT);
     }
 }
