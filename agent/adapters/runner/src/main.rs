@@ -38,6 +38,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
     descriptors::close_strays()?;
+    share_memory();
     privileges::hide_memory()?;
     let asked = Arguments::parse(arguments)?.identity()?;
     // Still as root, whose file it is. Nothing of it runs yet.
@@ -74,6 +75,14 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Has all threads allocate from one place. glibc opens a file before it gives back what threads have of their own, which
+/// ends the process when it is confined.
+#[expect(unsafe_code, reason = "mallopt has no safe form")]
+fn share_memory() {
+    // SAFETY: takes numbers only; there is one thread yet.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
 
 /// Loads the compiled component of descriptor 1.
