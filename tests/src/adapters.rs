@@ -22,6 +22,12 @@ pub struct Components {
     pub too_new: Vec<u8>,
     /// Sends requests.
     pub caller: Vec<u8>,
+    /// Passes every check, and with a habit fails one.
+    pub careless: Vec<u8>,
+    /// Exports an interface with other types.
+    pub unlike: Vec<u8>,
+    /// Relies on an interface of wasi that adapters do not have.
+    pub wandering: Vec<u8>,
 }
 
 impl Components {
@@ -38,7 +44,14 @@ impl Components {
                 .arg(&target);
             build.text().unwrap();
             let built = |name: &str| fs::read(target.join("wasm32-wasip2/release").join(name)).unwrap();
-            Self { hostile: built("hostile.wasm"), too_new: built("too_new.wasm"), caller: built("caller.wasm") }
+            Self {
+                hostile: built("hostile.wasm"),
+                too_new: built("too_new.wasm"),
+                caller: built("caller.wasm"),
+                careless: built("careless.wasm"),
+                unlike: built("unlike.wasm"),
+                wandering: built("wandering.wasm"),
+            }
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The frames of a lane.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{HostFunction, Limits};
@@ -13,6 +15,8 @@ pub enum ToRunner {
     /// Calls a function. Answered by any number of [`FromRunner::Ask`] and [`FromRunner::Log`], then by
     /// [`FromRunner::Returned`], [`FromRunner::Failed`] or [`FromRunner::Ended`].
     Call(Call),
+    /// Calls a function as [`Call`](Self::Call) does, and tells what it used up: [`FromRunner::Used`] comes before the end.
+    Measure(Call),
     /// What a host function returns, in the encoding of its interface; answers [`FromRunner::Ask`].
     Answer(Vec<u8>),
     /// A host function is not carried out and the call ends with that fault; answers [`FromRunner::Ask`].
@@ -52,12 +56,31 @@ pub enum FromRunner {
         /// The line.
         line: String,
     },
+    /// What a measured call used up. The end follows.
+    Used(Used),
     /// The function returned what is written here as JSON; `null` if it returns nothing. Ends the call.
     Returned(String),
     /// The function answered with its own error, as JSON. Ends the call.
     Failed(String),
     /// The call was ended, or could not begin. Ends the call.
     Ended(Fault),
+}
+
+/// What a call used up; the limits are about the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Processor time of the adapter itself.
+    pub cpu: Duration,
+    /// Time from beginning to end.
+    pub wall: Duration,
+    /// All memories together, at the end: they never shrink.
+    pub memory_bytes: u64,
+    /// All tables together in elements.
+    pub table_elements: u64,
+    /// Calls of host functions.
+    pub host_calls: u32,
+    /// Lines for the log.
+    pub log_bytes: u64,
 }
 
 /// How much a line of the log matters.
@@ -80,6 +103,8 @@ pub struct Description {
     pub imports: Vec<Interface>,
     /// What it exports to the agent, by name.
     pub exports: Vec<Interface>,
+    /// Names of what it imports of others, such as `wasi:cli/environment@0.2.3`: nothing of that is there.
+    pub foreign: Vec<String>,
 }
 
 /// An interface of the package [`crate::PACKAGE`].
@@ -149,9 +174,12 @@ pub enum Fault {
     /// Ended itself: a panic, an exception, an error of its language.
     #[error("the adapter broke down: {0}")]
     Trapped(String),
-    /// The component cannot be used with this agent.
+    /// The component cannot be used with this agent because of what it needs.
     #[error("the adapter does not fit this agent: {0}")]
     Unfit(String),
+    /// The component cannot be used with this agent because of what it offers.
+    #[error("the adapter does not fit this agent: {0}")]
+    UnfitExport(String),
     /// Serve gave the call up.
     #[error("the call was given up")]
     Cancelled,

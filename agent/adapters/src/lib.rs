@@ -8,7 +8,7 @@ pub mod frame;
 pub mod host;
 pub mod limits;
 
-pub use call::{Call, Description, Fault, FromRunner, Function, Interface, ToRunner};
+pub use call::{Call, Description, Fault, FromRunner, Function, Interface, ToRunner, Used};
 pub use host::HostFunction;
 pub use limits::Limits;
 

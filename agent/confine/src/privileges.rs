@@ -49,6 +49,18 @@ pub fn drop_all(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
     verify_dropped(uid, gid)
 }
 
+/// As [`drop_all`]; where the process is that user already, who cannot become another one, it gives up all but that.
+///
+/// Supplementary groups stay then, and what the user's files are is for Landlock to keep away.
+pub fn drop_all_or_stay(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
+    if rustix::process::getuid() != uid || uid.is_root() {
+        return drop_all(uid, gid);
+    }
+    rustix::thread::set_no_new_privs(true).map_err(system("set no_new_privs"))?;
+    keep_capabilities(CapabilitySet::empty())?;
+    verify_identity(uid, gid)
+}
+
 /// Stays root by number, and keeps of root's rights only the one to kill.
 pub fn keep_only_killing() -> Result<(), PrivilegesError> {
     empty_bounding_set()?;
@@ -74,15 +86,19 @@ fn keep_capabilities(kept: CapabilitySet) -> Result<(), PrivilegesError> {
 }
 
 fn verify_dropped(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
+    if !rustix::process::getgroups().map_err(system("read the groups"))?.is_empty() {
+        return Err(PrivilegesError::Remaining("supplementary groups"));
+    }
+    verify_identity(uid, gid)
+}
+
+fn verify_identity(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
     let remaining = |what| Err(PrivilegesError::Remaining(what));
     if rustix::process::getuid() != uid || rustix::process::geteuid() != uid {
         return remaining("the user");
     }
     if rustix::process::getgid() != gid || rustix::process::getegid() != gid {
         return remaining("the group");
-    }
-    if !rustix::process::getgroups().map_err(system("read the groups"))?.is_empty() {
-        return remaining("supplementary groups");
     }
     let held = rustix::thread::capabilities(None).map_err(system("read the capabilities"))?;
     if !(held.effective.is_empty() && held.permitted.is_empty() && held.inheritable.is_empty()) {

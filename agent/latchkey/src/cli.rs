@@ -150,7 +150,7 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 /// Runs a command and shows what came of it; returns the exit code.
 fn carry_out(command: &Command, screen: &mut dyn Screen) -> u8 {
     match command {
-        Command::Adapter(noun) => show(&noun.connection, noun.command.run(&noun.connection), screen),
+        Command::Adapter(noun) => noun.command.run(&noun.connection, screen),
         Command::Hosting(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Instance(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Share(noun) => answer(&noun.connection, &noun.command, screen),

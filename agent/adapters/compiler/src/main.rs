@@ -69,7 +69,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
         (Resource::Core, 0),
         (Resource::Nofile, 16),
     ])?;
-    privileges::drop_all(identity.uid, identity.gid)?;
+    privileges::drop_all_or_stay(identity.uid, identity.gid)?;
     identity.end_with_broker()?;
     let engine = engine::engine()?;
     Rules::new(identity.landlock_at_most, AccessNet::BindTcp | AccessNet::ConnectTcp)?.apply()?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use latchkey_adapters::{Call, Description, Fault, Function, Interface, Limits, PACKAGE, VERSION, host};
+use latchkey_adapters::{Call, Description, Fault, Function, Interface, Limits, PACKAGE, Used, VERSION, host};
 use wasmtime::{
     Engine, Store,
     component::{
@@ -57,15 +57,25 @@ impl Adapter {
 
     /// Calls a function in a fresh instance. What it returns, or its own error, is JSON.
     pub fn call(&self, call: &Call, host: Box<dyn Host>) -> Result<Result<String, String>, Fault> {
+        self.measure(call, host).0
+    }
+
+    /// As [`call`](Self::call), and what that used up.
+    pub fn measure(&self, call: &Call, host: Box<dyn Host>) -> (Result<Result<String, String>, Fault>, Used) {
+        let mut store = instance::store(&self.engine, host, call.limits);
+        let came = self.call_in(&mut store, call);
+        (came, store.data().used())
+    }
+
+    fn call_in(&self, mut store: &mut Store<State>, call: &Call) -> Result<Result<String, String>, Fault> {
         let missing = || Fault::NoSuchFunction(format!("{}.{}", call.interface, call.function));
         let index = self.functions.get(&call.interface).and_then(|functions| functions.get(&call.function));
         let index = index.ok_or_else(missing)?;
-        let mut store = instance::store(&self.engine, host, call.limits);
-        let instance = self.linked.instantiate(&mut store).map_err(|error| instance::fault(&store, &error))?;
+        let instance = self.linked.instantiate(&mut store).map_err(|error| instance::fault(store, &error))?;
         let function = instance.get_func(&mut store, index).ok_or_else(missing)?;
-        let parameters = arguments::parse(&function.ty(&store), &call.arguments)?;
+        let parameters = arguments::parse(&function.ty(&*store), &call.arguments)?;
         let mut results = [Val::Bool(false)];
-        function.call(&mut store, &parameters, &mut results).map_err(|error| instance::fault(&store, &error))?;
+        function.call(&mut store, &parameters, &mut results).map_err(|error| instance::fault(store, &error))?;
         let [Val::Result(result)] = results else {
             return Err(Fault::Unfit("it returns something else than a result".into()));
         };
@@ -82,11 +92,16 @@ fn describe(engine: &Engine, component: &Component) -> Description {
     let mut description = Description {
         imports: ty.imports(engine).filter_map(|(name, item)| ours(engine, name, &item.ty)).collect(),
         exports: ty.exports(engine).filter_map(|(name, item)| ours(engine, name, &item.ty)).collect(),
+        foreign: ty.imports(engine).map(|(name, _)| name).filter(|name| !is_ours(name)).map(str::to_owned).collect(),
     };
     for interfaces in [&mut description.imports, &mut description.exports] {
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
     }
     description
+}
+
+fn is_ours(name: &str) -> bool {
+    name.strip_prefix(PACKAGE).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn ours(engine: &Engine, name: &str, item: &ComponentItem) -> Option<Interface> {
@@ -121,7 +136,9 @@ fn offered(description: &Description) -> Result<(), Fault> {
         }
     }
     if let Some(unknown) = description.exports.iter().find(|export| !EXPORTED.contains(&export.name.as_str())) {
-        return Err(of(unknown, &format!("somebody to call the interface {}", unknown.name)));
+        let (name, version) = (&unknown.name, &unknown.version);
+        let why = format!("nobody calls {name} of {PACKAGE} {version}; this agent has {PACKAGE} {VERSION}");
+        return Err(Fault::UnfitExport(why));
     }
     Ok(())
 }
@@ -180,7 +197,7 @@ macro_rules! exported {
             instance: &Instance,
             interface: &str,
         ) -> Result<(), Fault> {
-            let unfit = |error: wasmtime::Error| Fault::Unfit(format!("its interface {interface}: {error:#}"));
+            let unfit = |error: wasmtime::Error| Fault::UnfitExport(format!("its interface {interface}: {error:#}"));
             match interface {
                 $($name => {
                     let indices = exported::$module::GuestIndices::new(linked).map_err(unfit)?;

@@ -38,7 +38,8 @@ const CALLS: &[i64] = &[
     libc::SYS_tgkill,
 ];
 
-/// Second: becomes a user without files, within limits.
+/// Second: becomes a user without files, within limits. Whoever started it without being able to change users (an author,
+/// who tries out an adapter) is that user already; all else is given up all the same.
 ///
 /// No limit of address space: each memory of an instance reserves 4 GiB of it. `memory_bytes` bounds what is used. The
 /// component's data becomes a file in memory once.
@@ -49,7 +50,7 @@ pub fn become_nobody(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
         (Resource::Core, 0),
         (Resource::Nofile, DESCRIPTORS),
     ])?;
-    privileges::drop_all(uid, gid)
+    privileges::drop_all_or_stay(uid, gid)
 }
 
 /// Third, before any thread, when the component is loaded: reaches no file and no port, and makes no more code.

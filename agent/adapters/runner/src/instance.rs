@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use latchkey_adapters::{Fault, HostFunction, Limits, call::LogLevel};
+use latchkey_adapters::{Fault, HostFunction, Limits, Used, call::LogLevel};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
@@ -45,6 +45,19 @@ impl State {
     /// Time since the call began.
     pub(crate) fn since_begin(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// What the call has used up so far.
+    pub(crate) fn used(&self) -> Used {
+        let (memory_bytes, table_elements) = self.limiter.in_use();
+        Used {
+            cpu: processor_time().saturating_sub(self.ran_before),
+            wall: self.since_begin(),
+            memory_bytes,
+            table_elements,
+            host_calls: self.host_calls,
+            log_bytes: self.logged as u64,
+        }
     }
 
     pub(crate) fn count_host_call(&mut self) -> Result<(), Fault> {

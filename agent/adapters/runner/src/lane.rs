@@ -27,17 +27,27 @@ pub fn serve(stream: UnixStream, adapter: &Adapter, ticker: &Ticker) -> Result<(
             }
             ToRunner::Call(call) => {
                 let _running = ticker.run();
-                match adapter.call(&call, host(&stream, call.limits)) {
-                    Ok(Ok(value)) => FromRunner::Returned(value),
-                    Ok(Err(error)) => FromRunner::Failed(error),
-                    Err(fault) => FromRunner::Ended(fault),
-                }
+                ended(adapter.call(&call, host(&stream, call.limits)))
+            }
+            ToRunner::Measure(call) => {
+                let _running = ticker.run();
+                let (came, used) = adapter.measure(&call, host(&stream, call.limits));
+                frame::send(&mut &*stream, &FromRunner::Used(used))?;
+                ended(came)
             }
             ToRunner::Answer(_) | ToRunner::End(_) => {
                 return stream.shutdown(Shutdown::Both).map_err(FrameError::from);
             }
         };
         frame::send(&mut &*stream, &outcome)?;
+    }
+}
+
+fn ended(came: Result<Result<String, String>, Fault>) -> FromRunner {
+    match came {
+        Ok(Ok(value)) => FromRunner::Returned(value),
+        Ok(Err(error)) => FromRunner::Failed(error),
+        Err(fault) => FromRunner::Ended(fault),
     }
 }
 
@@ -73,7 +83,9 @@ impl Host for Serve {
         match frame::receive(&mut &*self.stream).map_err(lost)? {
             ToRunner::Answer(answer) => Ok(answer),
             ToRunner::End(fault) => Err(fault),
-            ToRunner::Call(_) | ToRunner::Describe(_) => Err(Fault::Protocol("a call inside of a call".into())),
+            ToRunner::Call(_) | ToRunner::Measure(_) | ToRunner::Describe(_) => {
+                Err(Fault::Protocol("a call inside of a call".into()))
+            }
         }
     }
 

@@ -23,6 +23,11 @@ impl Limiter {
         self.refused.as_ref()
     }
 
+    /// Memory in bytes, and elements of tables.
+    pub(crate) fn in_use(&self) -> (u64, u64) {
+        (self.memory, self.tables)
+    }
+
     fn refuse(&mut self, fault: Fault) -> bool {
         self.refused = Some(fault);
         false

@@ -363,7 +363,7 @@ fn broken(error: &RunnerError) -> Problem {
     match error {
         RunnerError::Fault(Fault::Arguments { field, .. }) => Problem::invalid(field.clone(), error.to_string()),
         RunnerError::Fault(Fault::NoSuchFunction(_)) => Problem::new(Code::Unsupported, error.to_string()),
-        RunnerError::Fault(Fault::Unfit(_)) => Problem::new(Code::Invalid, error.to_string()),
+        RunnerError::Fault(Fault::Unfit(_) | Fault::UnfitExport(_)) => Problem::new(Code::Invalid, error.to_string()),
         RunnerError::Fault(Fault::Wall(_)) | RunnerError::Silent => Problem::new(Code::TimedOut, error.to_string()),
         RunnerError::Fault(_) | RunnerError::Misunderstood => Problem::new(Code::Unavailable, error.to_string()),
         RunnerError::Gone(_) => Problem::new(Code::Unavailable, error.to_string()).retry_after(1),

@@ -126,7 +126,7 @@ async fn converse(lane: &mut UnixStream, call: ToRunner, host: &mut Host) -> Res
             FromRunner::Returned(value) => return Ok(Came::Returned(value)),
             FromRunner::Failed(error) => return Ok(Came::Failed(error)),
             FromRunner::Ended(fault) => return Err(fault.into()),
-            FromRunner::Described(_) => return Err(RunnerError::Misunderstood),
+            FromRunner::Described(_) | FromRunner::Used(_) => return Err(RunnerError::Misunderstood),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `latchkey adapter`: what makes hosting platforms work, installed by the operator.
 
+mod check;
 mod install;
 mod new;
 mod package;
@@ -11,11 +12,12 @@ use clap::{Args, Subcommand};
 use latchkey_access::AdapterName;
 use serde_json::{Map, Value, json};
 
-use super::Answer;
 use super::client::{Call, CallError, Client};
 use super::connection::Connection;
 use super::op::parse_field;
+use super::print::Screen;
 use super::view::{self, Field, at, cell};
+use super::{Answer, finish, show};
 use install::Folders;
 pub(crate) use package::PackageError;
 
@@ -57,6 +59,14 @@ pub(crate) enum Command {
     ///
     /// Example: latchkey adapter new my-platform --lang rust
     New(new::New),
+    /// Check a component as its author: whether it is an adapter that an operator can rely on.
+    ///
+    /// Needs that file alone: no agent, no configuration, no root. Every function is called, confined as on a node, with
+    /// what the agent would send and with what people may type; the check plays the agent, lets things go wrong, and says
+    /// what to do. Exit codes: 0 nothing failed, 1 something did, or it could not be checked.
+    ///
+    /// Example: latchkey adapter check target/wasm32-wasip2/release/my_adapter.wasm --setting account=alice
+    Check(check::Check),
     /// Call one function of an adapter by hand.
     ///
     /// Example: latchkey adapter run linux h1 databases list-databases
@@ -84,8 +94,15 @@ pub(crate) struct Run {
 }
 
 impl Command {
-    /// Does it.
-    pub(crate) fn run(&self, connection: &Connection) -> Result<Answer, CallError> {
+    /// Does it, and shows what came of it; returns the exit code.
+    pub(super) fn run(&self, connection: &Connection, screen: &mut dyn Screen) -> u8 {
+        match self {
+            Self::Check(check) => finish(check.run(connection.json, screen), screen),
+            answered => show(connection, answered.answer(connection), screen),
+        }
+    }
+
+    fn answer(&self, connection: &Connection) -> Result<Answer, CallError> {
         match self {
             Self::List => Ok(Answer::new(connection.client()?.send_all(&Call::get(&["adapters"]))?, |reply| {
                 view::table(reply, COLUMNS, "No adapter is loaded.")
@@ -94,6 +111,8 @@ impl Command {
             Self::Remove { adapter } => remove(&connection.client()?, &Folders::of(connection)?, adapter),
             Self::New(new) => new.run(),
             Self::Run(run) => run.call(&connection.client()?),
+            // It has a report of its own: see `run`.
+            Self::Check(_) => Err(CallError::NotUnderstood { what: "nobody is asked for a check" }),
         }
     }
 }

@@ -69,6 +69,9 @@ pub(crate) enum CallError {
     /// An adapter's package is not as it should be.
     #[error(transparent)]
     Package(Box<super::adapter::PackageError>),
+    /// An adapter could not be checked.
+    #[error("the adapter cannot be checked")]
+    Check(#[source] Box<latchkey_check::CheckError>),
     /// An adapter's files could not be moved.
     #[error("cannot {attempt} {}", path.display())]
     Adapter {
@@ -88,6 +91,11 @@ impl CallError {
         Self::Package(Box::new(error))
     }
 
+    /// An adapter could not be checked.
+    pub(super) fn check(error: impl Into<latchkey_check::CheckError>) -> Self {
+        Self::Check(Box::new(error.into()))
+    }
+
     /// The exit code of the program.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -99,6 +107,7 @@ impl CallError {
             Self::Connect { .. } | Self::Broken(_) => 13,
             Self::Package(_) => 5,
             Self::Adapter { .. }
+            | Self::Check(_)
             | Self::NotUnderstood { .. }
             | Self::File(_)
             | Self::Prepare(_)

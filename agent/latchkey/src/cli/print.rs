@@ -4,7 +4,7 @@
 //! visible, so that nobody's text can move the cursor or recolour somebody else's terminal.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 /// Where a command shows what it has to say.
 pub(crate) trait Screen {
@@ -14,6 +14,8 @@ pub(crate) trait Screen {
     fn raw(&mut self, text: &str);
     /// Says what went wrong.
     fn problem(&mut self, text: &str);
+    /// Whether text may have colours.
+    fn is_coloured(&self) -> bool;
     /// Whether nobody reads the output any longer (`latchkey audit tail --follow | head`).
     fn is_left(&self) -> bool;
 }
@@ -42,6 +44,11 @@ impl Screen for Terminal {
 
     fn problem(&mut self, text: &str) {
         self.put(io::stderr().lock(), &visible(text));
+    }
+
+    fn is_coloured(&self) -> bool {
+        // https://no-color.org
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
     }
 
     fn is_left(&self) -> bool {
