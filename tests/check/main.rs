@@ -18,7 +18,7 @@ use std::{
     sync::OnceLock,
 };
 
-use latchkey_tests::adapters::Components;
+use latchkey_tests::adapters::{Components, shipped};
 use serde_json::Value;
 use tempfile::TempDir;
 use xtask::build::Build;
@@ -68,11 +68,16 @@ fn report(output: &Output) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// The names of the checks with that result.
+fn with_result(report: &Value, result: &str) -> BTreeSet<String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    let found = checks.filter(|check| check["result"] == result);
+    found.map(|check| check["check"].as_str().unwrap().to_owned()).collect()
+}
+
 /// The names of the checks that failed.
 fn failed(report: &Value) -> BTreeSet<String> {
-    let checks = report["checks"].as_array().unwrap().iter();
-    let failed = checks.filter(|check| check["result"] == "failed");
-    failed.map(|check| check["check"].as_str().unwrap().to_owned()).collect()
+    with_result(report, "failed")
 }
 
 /// Asserts that one check fails, that it says so with these words, and what to do.
@@ -115,6 +120,24 @@ fn an_adapter_without_faults_passes_every_check_for_root_and_for_everybody() {
 
 /// So many checks look at something of the careless adapter.
 const NOT_APPLICABLE_TO_NONE: usize = 35;
+
+#[test]
+fn the_adapter_for_cpanel_passes_every_check_that_is_about_it() {
+    fs::write(bench().join("cpanel"), shipped("cpanel")).unwrap();
+    let report = passes(&run("cpanel", &[&["--json"], &OF_CPANEL[..]].concat(), None));
+    let exports = ["cron", "databases", "dns", "ftp-accounts", "mail"];
+    assert_eq!(report["component"]["exports"], serde_json::json!(exports));
+    let imports = ["clock", "http", "log", "state"];
+    assert_eq!(report["component"]["imports"], serde_json::json!(imports));
+    let mut not_looked_at = with_result(&report, "not_applicable");
+    not_looked_at.retain(|check| check.strip_prefix("denied.").is_none_or(|interface| imports.contains(&interface)));
+    // What the played platform answers is no cPanel's, so nothing is changed, and with UAPI reads are sent by POST, too.
+    let expected = ["api.blind_repeat", "repeat.same"].map(str::to_owned);
+    assert_eq!(not_looked_at, BTreeSet::from(expected), "{report:#}");
+}
+
+/// What cPanel's README has an operator set.
+const OF_CPANEL: [&str; 4] = ["--setting", "server=https://server.example.com:2083", "--setting", "user=shop"];
 
 #[test]
 fn people_read_what_failed_where_and_what_to_do() {

@@ -98,12 +98,8 @@ impl<'n> Adapter<'n> {
     #[must_use]
     #[track_caller]
     pub fn shipped(node: &'n Node, name: &'static str) -> Self {
-        let package = format!("latchkey-{name}");
-        let build = ["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2", "--package", &package];
-        cargo_of_plugins().args(build).text().unwrap();
         let adapter = Self::in_a_new_folder(node, name);
-        let built = target().join("plugins/wasm32-wasip2/release").join(format!("{name}.wasm"));
-        adapter.put_component(&fs::read(built).unwrap());
+        adapter.put_component(&shipped(name));
         let manifest = workspace().join("plugins").join(name).join("adapter.toml");
         fs::copy(manifest, adapter.file("adapter.toml")).unwrap();
         adapter
@@ -213,6 +209,14 @@ impl<'n> Adapter<'n> {
         let agent = fs::metadata(&self.node.agent().unwrap().paths().state).unwrap();
         chown(&file, Some(0), Some(agent.gid())).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+    }
+
+    /// `latchkey adapter check`, by the line of its README.
+    #[must_use]
+    #[track_caller]
+    pub fn check(&self) -> Printed {
+        assert_eq!(self.readme_line("latchkey adapter check"), "latchkey adapter check adapter.wasm");
+        run(self.node, &["adapter", "check", &self.file("adapter.wasm").display().to_string()])
     }
 
     /// `latchkey adapter install`.
@@ -366,6 +370,16 @@ impl Signer {
     fn key(&self) -> PathBuf {
         self.folder.path().join("key")
     }
+}
+
+/// The component of an adapter that comes with the agent, built from its source.
+#[must_use]
+#[track_caller]
+pub fn shipped(name: &str) -> Vec<u8> {
+    let package = format!("latchkey-{name}");
+    let build = ["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2", "--package", &package];
+    cargo_of_plugins().args(build).text().unwrap();
+    fs::read(target().join("plugins/wasm32-wasip2/release").join(format!("{name}.wasm"))).unwrap()
 }
 
 /// The SHA-256 of a file as hexadecimal digits.
