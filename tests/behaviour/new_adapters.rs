@@ -1,5 +1,5 @@
 //! Adapters as their authors begin them: made by `latchkey adapter new`, built by the line in their README, tested,
-//! installed and called.
+//! checked, installed and called.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use xtask::node::Node;
 use crate::ONE;
 
 crate::trials! { beside_others:
-    one_in_rust_is_begun_built_tested_installed_and_called,
-    one_in_javascript_is_begun_built_tested_installed_and_called,
+    one_in_rust_is_begun_built_tested_checked_installed_and_called,
+    one_in_javascript_is_begun_built_tested_checked_installed_and_called,
     none_is_begun_where_something_is_or_under_a_name_that_is_none,
 }
 
@@ -21,6 +21,15 @@ fn share_what_is_built(adapter: &Adapter<'_>) {
     let shared = target().join("new-adapters");
     fs::create_dir_all(&shared).unwrap();
     std::os::unix::fs::symlink(shared, adapter.file("target")).unwrap();
+}
+
+/// What an author has built without a change has no fault that the kit knows, and its functions were called.
+fn passes_the_check(adapter: &Adapter<'_>) {
+    let checked = adapter.check();
+    assert!(checked.done().contains(", 0 failed, "), "{}", checked.text);
+    for seen in ["repeat.same              1 functions", "denied.state             3 functions"] {
+        assert!(checked.text.contains(&format!("\n  ok    {seen}")), "{}", checked.text);
+    }
 }
 
 /// From the built component to the first call of each kind, as the README and the guide say.
@@ -56,13 +65,14 @@ fn is_logged(node: &Node, words: &str) -> bool {
     fs::read_to_string(node.serve().unwrap().log()).unwrap().contains(words)
 }
 
-fn one_in_rust_is_begun_built_tested_installed_and_called(node: &Node) {
+fn one_in_rust_is_begun_built_tested_checked_installed_and_called(node: &Node) {
     let adapter = Adapter::begun(node, "rust-first", "rust");
     share_what_is_built(&adapter);
     let locked = fs::read(adapter.file("Cargo.lock")).unwrap();
     adapter.shell(&adapter.readme_line("cargo build --release"));
     adapter.shell(&adapter.readme_line("cp target/"));
     assert_eq!(fs::read(adapter.file("Cargo.lock")).unwrap(), locked);
+    passes_the_check(&adapter);
     install_and_call(node, &adapter);
 
     let tested = adapter.shell(&adapter.readme_line("cargo test"));
@@ -70,7 +80,7 @@ fn one_in_rust_is_begun_built_tested_installed_and_called(node: &Node) {
     adapter.shell("cargo fmt --check");
     adapter.shell("cargo clippy --quiet --all-targets -- --deny warnings");
 
-    // A panic is told with its words and its place.
+    // A panic is told with its words and its place, to the author before the operator meets it.
     let platform = fs::read_to_string(adapter.file("src/platform.rs")).unwrap();
     let body = "pub fn names() -> Result<Vec<String>> {\n";
     let broken = platform.replace(body, &format!("{body}    assert!(state::get(\"x\")?.is_some(), \"no x today\");\n"));
@@ -78,15 +88,19 @@ fn one_in_rust_is_begun_built_tested_installed_and_called(node: &Node) {
     fs::write(adapter.file("src/platform.rs"), broken).unwrap();
     adapter.shell(&adapter.readme_line("cargo build --release"));
     adapter.shell(&adapter.readme_line("cp target/"));
-    let _ = adapter.install(&["--unsigned"]).done();
     let words = "panicked at src/platform.rs:7: no x today";
+    let checked = adapter.check();
+    checked.failed(1, "\n  FAIL  calls.answer             1 of 28 calls went wrong\n");
+    assert!(checked.text.contains(words) && checked.text.contains("\n        To do: "), "{}", checked.text);
+    let _ = adapter.install(&["--unsigned"]).done();
     adapter.call(ONE, ["databases", "list-databases"], &[]).failed(12, words);
     assert!(is_logged(node, words));
 }
 
-fn one_in_javascript_is_begun_built_tested_installed_and_called(node: &Node) {
+fn one_in_javascript_is_begun_built_tested_checked_installed_and_called(node: &Node) {
     let adapter = Adapter::begun(node, "js-first", "js");
     adapter.shell(&adapter.readme_line("npm ci"));
+    passes_the_check(&adapter);
     install_and_call(node, &adapter);
 
     let tested = adapter.shell(&adapter.readme_line("npm test"));
