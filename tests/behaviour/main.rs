@@ -15,6 +15,7 @@ mod adapters;
 mod adapters_called;
 mod adapters_cpanel;
 mod adapters_http;
+mod adapters_linux;
 mod api;
 mod audit;
 mod caches;
@@ -197,6 +198,7 @@ fn main() -> ExitCode {
         adapters_called::trials(),
         adapters_cpanel::trials(),
         adapters_http::trials(),
+        adapters_linux::trials(),
         new_adapters::trials(),
         api::trials(),
         cli::trials(),

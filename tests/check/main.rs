@@ -119,7 +119,7 @@ fn an_adapter_without_faults_passes_every_check_for_root_and_for_everybody() {
 }
 
 /// So many checks look at something of the careless adapter.
-const NOT_APPLICABLE_TO_NONE: usize = 35;
+const NOT_APPLICABLE_TO_NONE: usize = 36;
 
 #[test]
 fn the_adapter_for_cpanel_passes_every_check_that_is_about_it() {
@@ -172,6 +172,7 @@ fn each_habit_fails_the_check_that_is_about_it() {
     with_habit("counts-renames", "repeat.same", "databases.rename-database");
     with_habit("locks", "repeat.after_cut", "somebody else is deleting");
     with_habit("hides-denials", "denied.state", "failed: something went wrong");
+    with_habit("hides-mysql", "denied.mysql", "failed: something went wrong");
     with_habit("wordless", "errors.words", "an error without words");
     let given = ["--setting", "habit=needs-a-server", "--setting", "server=https://panel.example.com"];
     fails("careless", &given, "calls.settings", "without the setting server");

@@ -97,11 +97,19 @@ impl<'n> Adapter<'n> {
     /// One that comes with the agent, as it ships, not installed yet.
     #[must_use]
     #[track_caller]
-    pub fn shipped(node: &'n Node, name: &'static str) -> Self {
+    pub fn shipped(node: &'n Node, ships: &'static str) -> Self {
+        Self::shipped_as(node, ships, ships)
+    }
+
+    /// The same under a name of the trial's own.
+    #[must_use]
+    #[track_caller]
+    pub fn shipped_as(node: &'n Node, ships: &str, name: &'static str) -> Self {
         let adapter = Self::in_a_new_folder(node, name);
-        adapter.put_component(&shipped(name));
-        let manifest = workspace().join("plugins").join(name).join("adapter.toml");
-        fs::copy(manifest, adapter.file("adapter.toml")).unwrap();
+        adapter.put_component(&marked(&shipped(ships), name));
+        let manifest = fs::read_to_string(workspace().join("plugins").join(ships).join("adapter.toml")).unwrap();
+        let renamed = manifest.replace(&format!("name = \"{ships}\""), &format!("name = \"{name}\""));
+        fs::write(adapter.file("adapter.toml"), renamed).unwrap();
         adapter
     }
 

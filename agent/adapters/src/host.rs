@@ -46,4 +46,14 @@ functions! {
     StateRemove = "state" "remove";
     StateKeys = "state" "keys";
     HttpSend = "http" "send";
+    MysqlListDatabases = "mysql" "list-databases";
+    MysqlCreateDatabase = "mysql" "create-database";
+    MysqlRenameDatabase = "mysql" "rename-database";
+    MysqlDropDatabase = "mysql" "drop-database";
+    MysqlListUsers = "mysql" "list-users";
+    MysqlCreateUser = "mysql" "create-user";
+    MysqlSetPassword = "mysql" "set-password";
+    MysqlDropUser = "mysql" "drop-user";
+    MysqlSetGrant = "mysql" "set-grant";
+    MysqlEndConnections = "mysql" "end-connections";
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::databases;
+
 pub(crate) use limits::Limits;
 
 /// Everything that serve is told. `packaging/config/latchkey.toml` documents each line.
@@ -29,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) ftp: Option<Ftp>,
     #[serde(default)]
     pub(crate) adapters: Adapters,
+    /// Without it no adapter reaches MariaDB.
+    pub(crate) mysql: Option<databases::Settings>,
     #[serde(default)]
     pub(crate) sso: Sso,
     #[serde(default)]

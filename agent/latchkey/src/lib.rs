@@ -14,6 +14,7 @@ mod cli;
 mod clock;
 mod config;
 mod counted;
+mod databases;
 mod doors;
 mod files;
 mod frames;

@@ -16,6 +16,7 @@ use crate::broker::Broker;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended, Taken};
 use crate::config::Config;
+use crate::databases::Server;
 use crate::files::Files;
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
@@ -40,6 +41,7 @@ pub(crate) struct Serve {
     pub(crate) bridge: Bridge,
     pub(crate) files: Files,
     pub(crate) adapters: Adapters,
+    pub(crate) databases: Server,
     pub(crate) first_uses: FirstUses,
     pub(crate) scans: Scans,
     pub(crate) presses: Presses,
@@ -64,6 +66,7 @@ impl Serve {
         let broker = Broker::at(&config.broker.socket);
         let (bridge, files) = (Bridge::new(broker.clone()), Files::new(broker.clone()));
         let adapters = Adapters::new(broker.clone(), &config.adapters.directory, &config.adapters.operators);
+        let databases = Server::new(config.mysql.clone());
         let started_at = state.clock.now();
         let serve = Self {
             config,
@@ -72,6 +75,7 @@ impl Serve {
             bridge,
             files,
             adapters,
+            databases,
             first_uses: FirstUses::default(),
             scans: Scans::default(),
             presses: Presses::default(),

@@ -13,12 +13,14 @@
 //! It has the limits that the agent has on what is kept, and none on time, memory or the number of calls.
 
 pub(crate) mod http;
+pub(crate) mod mysql;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::log::Level;
+use crate::mysql::MysqlError;
 use crate::state::StateError;
 use crate::{Denial, Hosting};
 
@@ -40,6 +42,7 @@ struct Played {
     log: Vec<(Level, String)>,
     elapsed: Duration,
     platform: http::Platform,
+    mysql: mysql::Server,
 }
 
 /// The agent that the host functions of this thread speak to, until it is dropped.
@@ -85,6 +88,17 @@ impl Host {
     pub fn denies_state(&self) {
         let message = "state is not granted: it takes `state = true` under [grants]".to_owned();
         self.state_answers(StateError::Denied(Denial { message, grant: Some("[grants]\nstate = true".into()) }));
+    }
+
+    /// Has every function of `mysql` answer this from now on, until it is given `None`.
+    pub fn mysql_answers(&self, error: impl Into<Option<MysqlError>>) {
+        play(|played| played.mysql.answers = error.into());
+    }
+
+    /// The name of the secret that is the password of a database user, if there is one.
+    #[must_use]
+    pub fn database_password(&self, user: &str) -> Option<String> {
+        play(|played| played.mysql.users.get(user).map(|(password, _)| password.clone()))
     }
 
     /// What is kept under a key.

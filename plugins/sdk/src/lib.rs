@@ -32,6 +32,7 @@ mod exports;
 pub mod fake;
 pub mod http;
 pub mod log;
+pub mod mysql;
 mod panics;
 pub mod state;
 

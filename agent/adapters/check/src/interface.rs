@@ -20,6 +20,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("log.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/log.wit")),
     ("logs.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/logs.wit")),
     ("mail.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/mail.wit")),
+    ("mysql.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/mysql.wit")),
     ("phpmyadmin.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/phpmyadmin.wit")),
     ("state.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/state.wit")),
     ("types.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/types.wit")),

@@ -8,7 +8,7 @@ use crate::interface::{Function, Shape};
 pub const SECRET: &str = "new-password";
 
 /// What the names of the hosting's databases begin with.
-const PREFIX: &str = "h1_";
+pub const PREFIX: &str = "h1_";
 
 /// The hosting of all calls.
 #[must_use]

@@ -7,7 +7,7 @@ use wasmtime::component::Linker;
 use crate::{
     bindings::{
         Everything,
-        latchkey::adapter::{clock as clock_interface, http, log, state, types},
+        latchkey::adapter::{clock as clock_interface, http, log, mysql, state, types},
     },
     clock,
     instance::State,
@@ -86,4 +86,21 @@ asked!(state {
 
 asked!(http {
     send(request: http::Request) -> Result<http::Response, http::HttpError> = HttpSend;
+});
+
+asked!(mysql {
+    list_databases() -> Result<Vec<mysql::Database>, mysql::MysqlError> = MysqlListDatabases;
+    create_database(name: String) -> Result<(), mysql::MysqlError> = MysqlCreateDatabase;
+    rename_database(name: String, new_name: String) -> Result<(), mysql::MysqlError> = MysqlRenameDatabase;
+    drop_database(name: String) -> Result<(), mysql::MysqlError> = MysqlDropDatabase;
+    list_users() -> Result<Vec<mysql::User>, mysql::MysqlError> = MysqlListUsers;
+    create_user(name: String, password: mysql::Secret) -> Result<(), mysql::MysqlError> = MysqlCreateUser;
+    set_password(name: String, password: mysql::Secret) -> Result<(), mysql::MysqlError> = MysqlSetPassword;
+    drop_user(name: String) -> Result<(), mysql::MysqlError> = MysqlDropUser;
+    set_grant(
+        user: String,
+        database: String,
+        privileges: Vec<mysql::Privilege>
+    ) -> Result<(), mysql::MysqlError> = MysqlSetGrant;
+    end_connections(user: String) -> Result<u32, mysql::MysqlError> = MysqlEndConnections;
 });

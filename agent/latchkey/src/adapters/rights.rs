@@ -12,6 +12,8 @@ use super::origin::{AskedOrigin, Origin};
 pub(crate) struct Asks {
     /// To keep a few values.
     state: bool,
+    /// To work on the node's own MariaDB.
+    mysql: bool,
     /// To send requests to these origins.
     http: Vec<AskedOrigin>,
 }
@@ -21,6 +23,7 @@ pub(crate) struct Asks {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Grants {
     state: bool,
+    mysql: bool,
     http: Vec<Origin>,
 }
 
@@ -29,6 +32,8 @@ pub(crate) struct Grants {
 pub(crate) enum Use<'o> {
     /// `state`.
     State,
+    /// `mysql`.
+    Mysql,
     /// `http`, to an origin.
     Http(&'o Origin),
 }
@@ -37,6 +42,7 @@ impl fmt::Display for Use<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::State => formatter.write_str("state"),
+            Self::Mysql => formatter.write_str("mysql"),
             Self::Http(origin) => write!(formatter, "http to {origin}"),
         }
     }
@@ -56,10 +62,11 @@ impl Asks {
     pub(crate) fn check(&self, granted: &Grants, wanted: Use<'_>) -> Result<(), Missing> {
         let (is_asked, is_granted) = match wanted {
             Use::State => (self.state, granted.state),
+            Use::Mysql => (self.mysql, granted.mysql),
             Use::Http(origin) => (self.asks_for(origin), granted.http.contains(origin)),
         };
         let line = match wanted {
-            Use::State => "state = true".to_owned(),
+            Use::State | Use::Mysql => format!("{wanted} = true"),
             // A key stands once in a file: the whole line, with what is there.
             Use::Http(origin) if is_asked => http(granted.http.iter().chain([origin])),
             Use::Http(origin) => http(self.http.iter().map(AskedOrigin::to_string).chain([origin.to_string()])),
@@ -73,7 +80,8 @@ impl Asks {
 
     /// What is asked for and not granted, as lines for the operator's file.
     pub(crate) fn beyond(&self, granted: &Grants) -> Vec<String> {
-        let state = (self.state && !granted.state).then(|| "state = true".to_owned());
+        let switches = [(Use::State, self.state && !granted.state), (Use::Mysql, self.mysql && !granted.mysql)];
+        let switches = switches.into_iter().filter(|(_, is_missing)| *is_missing);
         let asked = self.http.iter().filter(|asked| match asked {
             AskedOrigin::Exactly(origin) => !granted.http.contains(origin),
             AskedOrigin::Granted => granted.http.is_empty(),
@@ -81,7 +89,7 @@ impl Asks {
         let asked: Vec<String> = asked.map(AskedOrigin::to_string).collect();
         let all = || http(granted.http.iter().map(Origin::to_string).chain(asked.iter().cloned()));
         let http = (!asked.is_empty()).then(all);
-        state.into_iter().chain(http).collect()
+        switches.map(|(wanted, _)| format!("{wanted} = true")).chain(http).collect()
     }
 
     fn asks_for(&self, origin: &Origin) -> bool {
@@ -111,12 +119,13 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_and_granted_may_be_used_and_nothing_else() {
-        let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), Use::State);
-        let line = || "state = true".to_owned();
-        assert_eq!(told("state = true", "state = true"), Ok(()));
-        assert_eq!(told("state = true", ""), Err(Missing::NotGranted(line())));
-        assert_eq!(told("", "state = true"), Err(Missing::NotAsked(line())));
-        assert_eq!(told("", ""), Err(Missing::NotAsked(line())));
+        for (wanted, line) in [(Use::State, "state = true"), (Use::Mysql, "mysql = true")] {
+            let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), wanted);
+            assert_eq!(told(line, line), Ok(()));
+            assert_eq!(told(line, ""), Err(Missing::NotGranted(line.to_owned())));
+            assert_eq!(told("", line), Err(Missing::NotAsked(line.to_owned())));
+            assert_eq!(told("", ""), Err(Missing::NotAsked(line.to_owned())));
+        }
     }
 
     #[test]

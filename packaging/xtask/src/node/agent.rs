@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::ftp::Ftp;
 use super::ground::Ground;
+use super::mariadb;
 use super::nginx::Redeemer;
 use super::options::AgentOptions;
 use super::pki::{Certificate, Pki};
@@ -75,6 +76,8 @@ pub struct Paths {
     pub operators: PathBuf,
     /// Where the keys are of those who may sign adapters.
     pub adapter_keys: PathBuf,
+    /// Where MariaDB listens.
+    pub database_socket: PathBuf,
 }
 
 /// Origins of the agent, without a slash at the end.
@@ -138,6 +141,7 @@ impl Prepared {
             ftp_ask_socket: ground.path().join("run/ftp-ask.sock"),
             ftp_log: ground.path().join("run/ftp-log/dev-log"),
             ftp_certificate: ground.path().join("ftp/ftp.pem"),
+            database_socket: mariadb::socket(ground.path()),
         };
         let urls = Urls {
             panel: format!("https://127.0.0.1:{}", ports.take(options.panel_port)?),
@@ -151,6 +155,11 @@ impl Prepared {
             gateway: urls.gateway.clone(),
         };
         Ok(Self { user, paths, urls, redeemer })
+    }
+
+    /// Whom serve runs as.
+    pub(crate) fn user(&self) -> &SystemUser {
+        &self.user
     }
 }
 
@@ -168,7 +177,10 @@ impl Agent {
         let gateway = pki.server("gateway", &user)?;
         let client = pki.client("demo", PANEL_URI)?;
         write(&paths.broker_config, &agent_config::broker(ground.path(), &user, &paths, &options.php))?;
-        write(&paths.serve_config, &agent_config::serve(&paths, &urls, &pki.ca(), (&panel, &gateway), options))?;
+        write(
+            &paths.serve_config,
+            &agent_config::serve((&user, &paths), &urls, &pki.ca(), (&panel, &gateway), options),
+        )?;
         let launch = |name: &'static str, program: Program| {
             let notify = ground.path().join("run").join(format!("{name}-notify.sock"));
             let readiness = Readiness::notified_at(&notify)?;

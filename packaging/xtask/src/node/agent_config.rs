@@ -36,7 +36,7 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
 
 /// serve's.
 pub(crate) fn serve(
-    paths: &Paths,
+    (user, paths): (&SystemUser, &Paths),
     urls: &Urls,
     ca: &Path,
     (panel, gateway): (&Certificate, &Certificate),
@@ -94,6 +94,7 @@ directory = "{adapters}"
 operators = "{operators}"
 keys = "{adapter_keys}"
 
+{mysql}
 [mail]
 from = "Latchkey <latchkey@node.example>"
 directory = "{mail}"
@@ -130,7 +131,12 @@ resend_after_s = {resend_after_s}
         adapters = paths.adapters.display(),
         operators = paths.operators.display(),
         adapter_keys = paths.adapter_keys.display(),
+        mysql = mysql(user, paths),
         mail = paths.mail.display(),
         extra = options.serve_config_more,
     )
+}
+
+fn mysql(user: &SystemUser, paths: &Paths) -> String {
+    format!("[mysql]\nsocket = \"{}\"\nuser = \"{}\"\n", paths.database_socket.display(), user.name)
 }

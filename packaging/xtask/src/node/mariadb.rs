@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::ground::Ground;
 use super::readiness::Readiness;
 use super::supervise::Daemon;
-use super::system_user;
+use super::system_user::{self, SystemUser};
 use crate::process::Program;
 
 /// Small and fast: nothing of it survives the node. The same flags are needed when it is made and when it is started.
@@ -18,6 +18,11 @@ const FLAGS: [&str; 4] = [
     "--innodb-data-file-path=ibdata1:4M:autoextend",
     "--innodb-autoextend-increment=1",
 ];
+
+/// Where it listens in a node's directory.
+pub(crate) fn socket(root: &Path) -> PathBuf {
+    root.join("mariadb/db.sock")
+}
 
 /// The running server.
 pub(crate) struct MariaDb {
@@ -33,7 +38,7 @@ impl MariaDb {
         owner.own(&home)?;
         let data = ground.root().directory("mariadb/data", 0o700)?;
         owner.own(&data)?;
-        let socket = home.join("db.sock");
+        let socket = socket(ground.path());
         Program::new("mariadb-install-db")
             .arg("--no-defaults")
             .arg(flag("--datadir", &data))
@@ -57,6 +62,15 @@ impl MariaDb {
             .directory(&home);
         let daemon = ground.launch("mariadb", program, Readiness::Greets(socket.clone()))?;
         Ok(Self { daemon, socket })
+    }
+
+    /// Makes the account of the agent, which signs in by the user id of serve.
+    pub(crate) fn admit(&self, user: &SystemUser) -> Result<()> {
+        let account = format!("'{}'@'localhost'", user.name);
+        let sql = format!(
+            "CREATE USER {account} IDENTIFIED VIA unix_socket; GRANT ALL PRIVILEGES ON *.* TO {account} WITH GRANT OPTION"
+        );
+        self.run(sql).map(drop)
     }
 
     /// Runs SQL as root; returns the rows, columns separated by tabs. Blocks.

@@ -141,6 +141,7 @@ impl Node {
         self.add_instance(live)?;
         self.add_instance(second)?;
         if let (Some(prepared), Some(agent)) = (prepared, &options.agent) {
+            self.database.admit(prepared.user())?;
             let agent = Agent::start(&self.standing, prepared, agent, &self.ports)?;
             for hosting in self.hostings() {
                 agent.register_hosting(&hosting)?;

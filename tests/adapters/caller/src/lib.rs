@@ -64,7 +64,7 @@ fn pieces(text: &str) -> Vec<Piece> {
 }
 
 fn secret(placed: &str) -> Piece {
-    let mut parts = placed.split(':');
+    let mut parts = placed.splitn(3, ':');
     let encoding = match parts.next() {
         Some("percent") => Encoding::Percent,
         Some("json") => Encoding::Json,

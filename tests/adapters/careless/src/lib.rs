@@ -16,6 +16,7 @@ wit_bindgen::generate!({
         world careless {
             import latchkey:adapter/http@0.1.0;
             import latchkey:adapter/log@0.1.0;
+            import latchkey:adapter/mysql@0.1.0;
             import latchkey:adapter/state@0.1.0;
             export latchkey:adapter/databases@0.1.0;
             export things;
@@ -30,9 +31,10 @@ use exports::{
     careless::adapter::things::{self, GuestThing},
     latchkey::adapter::databases::{Database, Error, Grant, Guest, Hosting, Privilege, User},
 };
+use latchkey::adapter::mysql::MysqlError;
 use latchkey::adapter::state::StateError;
 use latchkey::adapter::types::{Busy, InvalidField};
-use latchkey::adapter::{log, state};
+use latchkey::adapter::{log, mysql, state};
 
 struct Careless;
 
@@ -40,7 +42,12 @@ impl Guest for Careless {
     fn list_databases(hosting: Hosting) -> Result<Vec<Database>, Error> {
         let keys = kept(&hosting, state::keys("database/"))?;
         let name = |key: String| key.trim_start_matches("database/").to_owned();
-        Ok(keys.into_iter().map(|key| Database { name: name(key), size: None, tables: None }).collect())
+        let of_server = mysql::list_databases().map_err(|error| match error {
+            MysqlError::Denied(denial) if !has(&hosting, "hides-mysql") => Error::Denied(denial.message),
+            _ => Error::Failed("something went wrong".into()),
+        });
+        let names = of_server?.into_iter().map(|database| database.name).chain(keys.into_iter().map(name));
+        Ok(names.map(|name| Database { name, size: None, tables: None }).collect())
     }
 
     fn create_database(hosting: Hosting, key: String, name: String) -> Result<(), Error> {

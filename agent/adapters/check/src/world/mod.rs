@@ -4,6 +4,7 @@
 //! between the runner and serve.
 
 mod http;
+mod mysql;
 mod state;
 
 use latchkey_adapters::HostFunction;
@@ -51,6 +52,7 @@ enum Refused {
 #[derive(Debug, Default)]
 pub struct World {
     http: Http,
+    mysql: mysql::Mysql,
     state: state::State,
     denied: Option<String>,
     cut: Option<Cut>,
@@ -136,8 +138,8 @@ impl World {
     }
 
     /// The table of host interfaces.
-    fn models(&mut self) -> [(&'static str, &mut dyn Model); 2] {
-        [("http", &mut self.http), ("state", &mut self.state)]
+    fn models(&mut self) -> [(&'static str, &mut dyn Model); 3] {
+        [("http", &mut self.http), ("mysql", &mut self.mysql), ("state", &mut self.state)]
     }
 }
 

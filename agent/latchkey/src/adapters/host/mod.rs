@@ -2,6 +2,7 @@
 //! shapes there are the WIT's, field by field and case by case.
 
 mod http;
+mod mysql;
 mod state;
 
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use super::rights::{Missing, Use};
 use super::secret::{Secret, Secrets};
 use crate::serve::Serve;
 pub(super) use http::{Tls, tls};
+
+/// What is left of a call's time when a host function has used up the rest.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Who carries out host functions for one call.
 pub(crate) struct Host {
@@ -72,6 +76,40 @@ impl Host {
                 let (request,) = arguments_of(arguments)?;
                 encoded(&self.send_http(request).await)
             }
+            HostFunction::MysqlListDatabases => encoded(&self.list_databases().await),
+            HostFunction::MysqlCreateDatabase => {
+                let (name,) = arguments_of(arguments)?;
+                encoded(&self.create_database(name).await)
+            }
+            HostFunction::MysqlRenameDatabase => {
+                let (name, new_name) = arguments_of(arguments)?;
+                encoded(&self.rename_database(name, new_name).await)
+            }
+            HostFunction::MysqlDropDatabase => {
+                let (name,) = arguments_of(arguments)?;
+                encoded(&self.drop_database(name).await)
+            }
+            HostFunction::MysqlListUsers => encoded(&self.list_database_users().await),
+            HostFunction::MysqlCreateUser => {
+                let (name, password) = arguments_of(arguments)?;
+                encoded(&self.create_database_user(name, password).await)
+            }
+            HostFunction::MysqlSetPassword => {
+                let (name, password) = arguments_of(arguments)?;
+                encoded(&self.set_database_password(name, password).await)
+            }
+            HostFunction::MysqlDropUser => {
+                let (name,) = arguments_of(arguments)?;
+                encoded(&self.drop_database_user(name).await)
+            }
+            HostFunction::MysqlSetGrant => {
+                let (user, database, privileges) = arguments_of(arguments)?;
+                encoded(&self.set_database_grant(user, database, privileges).await)
+            }
+            HostFunction::MysqlEndConnections => {
+                let (user,) = arguments_of(arguments)?;
+                encoded(&self.end_database_connections(user).await)
+            }
         }
     }
 
@@ -106,6 +144,11 @@ impl Host {
                 Denial { message, grant: None }
             }
         }
+    }
+
+    /// Until when work may go on, so that the adapter can still say what came of it.
+    fn last_moment(&self) -> Instant {
+        self.deadline.checked_sub(LAST_WORDS).unwrap_or(self.deadline)
     }
 
     /// A secret of this call, or one that the operator keeps for the hosting.

@@ -14,9 +14,6 @@ use crate::adapters::rights::Use;
 use connection::{Cut, Target};
 pub(in crate::adapters) use connection::{Tls, tls};
 
-/// What is left of a call's time when a request has used up the rest: the adapter can still say what came of it.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// `http.method`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 enum Method {
@@ -104,7 +101,8 @@ impl Host {
         if self.http_requests >= self.terms.limits.http_requests {
             return Err(HttpError::TooMany);
         }
-        let deadline = self.last_moment(request.timeout_ms);
+        let timeout = request.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms.into()));
+        let deadline = timeout.map_or(self.last_moment(), |timeout| timeout.min(self.last_moment()));
         let (message, blots) =
             message::written(request, &url, &origin, |name| self.secret(name)).map_err(HttpError::Invalid)?;
         self.http_requests += 1;
@@ -126,12 +124,6 @@ impl Host {
                 Err(cut.into())
             }
         }
-    }
-
-    fn last_moment(&self, timeout_ms: Option<u32>) -> Instant {
-        let rest = self.deadline.checked_sub(LAST_WORDS).unwrap_or(self.deadline);
-        let own = timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms.into()));
-        own.map_or(rest, |own| own.min(rest))
     }
 }
 
