@@ -136,6 +136,16 @@ fn the_adapter_for_cpanel_passes_every_check_that_is_about_it() {
     assert_eq!(not_looked_at, BTreeSet::from(expected), "{report:#}");
 }
 
+#[test]
+fn the_adapter_for_plain_nodes_passes_every_check_that_is_about_it() {
+    fs::write(bench().join("linux"), shipped("linux")).unwrap();
+    let report = passes(&run("linux", &["--json"], None));
+    assert_eq!(report["component"]["imports"], serde_json::json!(["log", "mysql", "state"]));
+    let not_looked_at = with_result(&report, "not_applicable");
+    let is_http = |check: &String| check.starts_with("api.") || check == "denied.http";
+    assert!(not_looked_at.iter().all(is_http), "{report:#}");
+}
+
 /// What cPanel's README has an operator set.
 const OF_CPANEL: [&str; 4] = ["--setting", "server=https://server.example.com:2083", "--setting", "user=shop"];
 
