@@ -174,6 +174,26 @@ fn a_line_of_the_log_is_cut_and_all_of_them_are_bounded() {
 }
 
 #[test]
+fn tables_are_bounded() {
+    // Rust grows none, so this one is written by hand.
+    let grows = wat::parse_str(
+        "(component
+            (core module $grows
+                (table 10 funcref)
+                (func $grow
+                    (if (i32.eq (table.grow (ref.null func) (i32.const 30000)) (i32.const -1)) (then unreachable)))
+                (start $grow))
+            (core instance (instantiate $grows)))",
+    );
+    let engine = engine::engine().unwrap();
+    let grows = Adapter::link(&engine, &Component::new(&engine, grows.unwrap()).unwrap()).unwrap();
+    let begins = |limits| grows.try_out(Box::new(Scripted::default()), limits).map(drop);
+    assert_eq!(begins(Limits::default()), Err(Fault::Tables(20_000)));
+    assert_eq!(begins(Limits { table_elements: 30_010, ..Limits::default() }), Ok(()));
+    works();
+}
+
+#[test]
 fn instances_are_bounded() {
     ends("nothing", Limits { instances: 1, ..Limits::default() }, &Fault::Instances(1));
 }
