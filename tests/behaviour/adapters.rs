@@ -186,8 +186,11 @@ fn an_update_that_does_not_load_leaves_the_one_before_working(node: &Node) {
     adapter.put_component(&before);
     adapter.write_operators_file("[limits]\ncpu_ms = 1\n");
     adapter.install(&["--unsigned"]).failed(5, "limits.cpu_ms: expected 10 to 60000");
-    lists(&adapter, "shop");
+    // While it is none nothing is granted, so nothing is called.
+    adapter.does(ONE, "nothing").failed(5, "limits.cpu_ms: expected 10 to 60000");
     adapter.write_operators_file("[limits]\ncpu_ms = 100\n");
+    lists(&adapter, "shop");
+    assert_eq!(adapter.listed().unwrap()["version"], "1.0.0");
     let _ = adapter.install(&["--unsigned"]).done();
     assert_eq!(adapter.listed().unwrap()["version"], "2.0.0");
     adapter.does(ONE, "loop").failed(12, "the adapter ran for longer than 100 ms of processor time (cpu_ms)");
