@@ -173,11 +173,11 @@ impl Adapters {
     ) -> Result<Value, Problem> {
         let adapter = self.loaded().get(name).cloned().ok_or_else(|| Problem::not_found("adapter"))?;
         adapter.refuse_if_put_aside()?;
-        // As the operator has it now: what was granted once may not be any more.
+        let _place = adapter.places.acquire().await.map_err(|error| Problem::internal(&error))?;
+        // As the operator has it now: what was granted before the wait may not be any more.
         let terms = read_terms(serve, &adapter.installed).await?;
         let settings = terms.settings(hosting.id.as_str());
         let arguments = adapter.complete((hosting, settings), (interface, function), arguments)?;
-        let _place = adapter.places.acquire().await.map_err(|error| Problem::internal(&error))?;
         let limits = terms.limits;
         let mut host = Host {
             serve: serve.clone(),

@@ -23,6 +23,9 @@ pub(crate) use users::{Grant, User};
 /// One piece of work, its connection included, has so long.
 const WITHIN: Duration = Duration::from_secs(20);
 
+/// The end of a connection has so long.
+const GOODBYE: Duration = Duration::from_millis(200);
+
 /// Where the server is.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,14 +102,15 @@ impl Server {
     ) -> Result<T, DatabaseError> {
         let settings = self.settings.as_ref().ok_or(DatabaseError::NotSetUp)?;
         let options = OptsBuilder::default().socket(settings.socket.to_str()).user(Some(&settings.user));
-        let whole = async {
+        let connected = async {
             let mut session = Session(Conn::new(options).await?);
             let done = work(&mut session).await;
-            // What was done is done, however the goodbye ends.
-            drop(session.0.disconnect().await);
-            done
+            Ok::<_, DatabaseError>((session, done))
         };
-        tokio::time::timeout(WITHIN, whole).await.unwrap_or(Err(DatabaseError::Silent))
+        let (session, done) = tokio::time::timeout(WITHIN, connected).await.unwrap_or(Err(DatabaseError::Silent))?;
+        // What was done is done, however the goodbye ends.
+        drop(tokio::time::timeout(GOODBYE, session.0.disconnect()).await);
+        done
     }
 }
 
