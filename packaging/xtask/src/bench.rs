@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use tempfile::TempDir;
 
 use crate::build::{Build, cache, cargo};
 use crate::node::{Node, Options, Storage, packages, release};
@@ -15,13 +16,18 @@ use crate::process::{self, Program};
 use crate::random;
 
 /// The programs, in the order of the table.
-const PROGRAMS: [&str; 6] = ["decide", "read", "login", "scale", "hostile", SFTP];
+const PROGRAMS: [&str; 7] = ["decide", "read", "login", "scale", "hostile", ADAPTER, SFTP];
 
 /// The one that needs files on a disk, and OpenSSH's and another FTP server beside it.
 const SFTP: &str = "sftp";
 
+/// The one that needs adapters, and a static program beside them.
+const ADAPTER: &str = "adapter";
+
 /// What design asks of a figure, by how its name begins.
-const GOALS: [(&str, &str); 20] = [
+const GOALS: [(&str, &str); 22] = [
+    ("adapter rust call", "0.25 or less"),
+    ("adapter js call", "0.7 or less"),
     ("read, 16 connections, processor", "0.8 or more"),
     ("read, 16 connections", "0.8 or more"),
     ("read, 1 connections", "0.8 or more"),
@@ -47,7 +53,7 @@ const GOALS: [(&str, &str); 20] = [
 /// The arguments of the benchmarks.
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// Run these only: decide, read, login, scale, hostile, sftp.
+    /// Run these only: decide, read, login, scale, hostile, adapter, sftp.
     #[arg(value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(PROGRAMS))]
     only: Vec<String>,
     /// Directory with the programs of the agent and of the benchmarks, built already.
@@ -115,6 +121,10 @@ fn measure(built: &Path, names: &[&str], storage: Storage) -> Result<Vec<Figure>
             let vsftpd = release::unpacked("vsftpd", "bookworm", &["vsftpd"])?;
             program = program.env("LATCHKEY_OPENSSH", openssh).env("LATCHKEY_VSFTPD", vsftpd);
         }
+        let components = (*name == ADAPTER).then(|| components(built)).transpose()?;
+        if let Some(components) = &components {
+            program = program.env("LATCHKEY_COMPONENTS", components.path());
+        }
         let status = program.lines(|line| {
             println!("  {line}");
             figures.extend(Figure::parse(line));
@@ -137,6 +147,32 @@ fn build(names: &[&str]) -> Result<PathBuf> {
     let status = bench.status()?;
     ensure!(status.success(), "the build failed");
     Ok(built)
+}
+
+/// The adapter that `latchkey adapter new` makes in each language, built as its README says, and a static program.
+fn components(built: &Path) -> Result<TempDir> {
+    let folder = tempfile::tempdir().context("make a folder for adapters")?;
+    let (made, ready) = (folder.path().join("made"), folder.path());
+    for (language, build) in [
+        (
+            "rust",
+            "cargo build --quiet --release --target wasm32-wasip2 && cp target/wasm32-wasip2/release/adapter.wasm .",
+        ),
+        ("js", "npm ci --silent && npm run build --silent"),
+    ] {
+        let adapter = made.join(language);
+        fs::create_dir_all(&made)?;
+        let new =
+            Program::new(built.join("latchkey")).args(["adapter", "new", "bench", "--lang", language]).arg(&adapter);
+        new.text()?;
+        Program::new("sh").with_our_environment().args(["-c", build]).directory(&adapter).text()?;
+        fs::copy(adapter.join("adapter.wasm"), ready.join(format!("{language}.wasm")))?;
+    }
+    let source = ready.join("static.rs");
+    fs::write(&source, "fn main() {}\n")?;
+    let compile = Program::new("rustc").with_our_environment().args(["-O", "-C", "target-feature=+crt-static", "-o"]);
+    compile.arg(ready.join("static")).arg(&source).text()?;
+    Ok(folder)
 }
 
 fn ready_file() -> Result<PathBuf> {

@@ -70,6 +70,12 @@ impl Runner {
         Ok(Self { child, control: Some(control), lane: None })
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the component is, once an instance was made and its types were looked at.
     pub fn describe(&mut self, limits: Limits) -> Result<Result<Description, Fault>, RunnerError> {
         let mut lane = self.lane(limits)?;
