@@ -9,6 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The longest frame in bytes, without its length: an answer to an HTTP request with what is around it.
 pub const FRAME_MAX_BYTES: usize = 20 * 1024 * 1024;
 
+/// A frame that is not longer is received in one piece.
+const USUAL_BYTES: usize = 16 * 1024;
+
 /// Bytes of a length.
 pub const LENGTH_BYTES: usize = 4;
 
@@ -68,11 +71,15 @@ pub fn send(stream: &mut impl Write, value: &impl Serialize) -> Result<(), Frame
 pub fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> Result<T, FrameError> {
     let mut prefix = [0; LENGTH_BYTES];
     stream.read_exact(&mut prefix)?;
-    let mut bytes = Vec::new();
     let expected = length(prefix)?;
-    // Grows with what really comes.
-    let received = stream.take(expected as u64).read_to_end(&mut bytes)?;
-    if received == expected { decode(&bytes) } else { Err(FrameError::Closed) }
+    // At once what is usual; a longer one grows with what really comes.
+    let mut bytes = vec![0; expected.min(USUAL_BYTES)];
+    stream.read_exact(&mut bytes)?;
+    let rest = expected - bytes.len();
+    if rest > 0 && stream.take(rest as u64).read_to_end(&mut bytes)? < rest {
+        return Err(FrameError::Closed);
+    }
+    decode(&bytes)
 }
 
 impl From<io::Error> for FrameError {
@@ -94,6 +101,17 @@ mod tests {
         send(&mut bytes, &("a", 7_u32)).unwrap();
         let received: (String, u32) = receive(&mut bytes.as_slice()).unwrap();
         assert_eq!(received, ("a".to_owned(), 7));
+    }
+
+    #[test]
+    fn one_that_is_longer_than_usual_comes_whole() {
+        for length in [USUAL_BYTES - 1, USUAL_BYTES, USUAL_BYTES + 1, 3 * USUAL_BYTES] {
+            let value = vec![7_u8; length];
+            let bytes = encode(&value).unwrap();
+            assert_eq!(receive::<Vec<u8>>(&mut bytes.as_slice()).unwrap(), value);
+            let cut = bytes.get(..bytes.len() - 1).unwrap();
+            assert!(matches!(receive::<Vec<u8>>(&mut &*cut), Err(FrameError::Closed)), "{length}");
+        }
     }
 
     #[test]

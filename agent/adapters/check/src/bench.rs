@@ -150,7 +150,7 @@ impl Bench {
             limits: self.options.limits,
         };
         world.http().at_most(usize::try_from(self.options.limits.http_requests).unwrap_or(usize::MAX));
-        let (came, used) = self.runner.call(call, world)?;
+        let (came, used) = self.runner.measure(call, world)?;
         self.note_use(function, used, world.http());
         if world.http().refused() > 0 {
             let found = Finding::new(function, with, "wanted to send more requests than http_requests");

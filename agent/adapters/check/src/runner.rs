@@ -89,11 +89,22 @@ impl Runner {
         }
     }
 
+    /// Makes a call in that world, as the agent does; says how it ended.
+    pub fn call(&mut self, call: Call, world: &mut World) -> Result<Came, RunnerError> {
+        let limits = call.limits;
+        self.exchange(&ToRunner::Call(call), limits, world).map(|(came, _)| came)
+    }
+
     /// Makes a call in that world; says how it ended, and what it used up unless it was cut.
-    pub fn call(&mut self, call: Call, world: &mut World) -> Result<(Came, Used), RunnerError> {
+    pub fn measure(&mut self, call: Call, world: &mut World) -> Result<(Came, Used), RunnerError> {
+        let limits = call.limits;
+        self.exchange(&ToRunner::Measure(call), limits, world)
+    }
+
+    fn exchange(&mut self, ask: &ToRunner, limits: Limits, world: &mut World) -> Result<(Came, Used), RunnerError> {
         let mut used = Used::default();
-        let mut lane = self.lane(call.limits)?;
-        frame::send(&mut lane, &ToRunner::Measure(call))?;
+        let mut lane = self.lane(limits)?;
+        frame::send(&mut lane, ask)?;
         let came = loop {
             match frame::receive(&mut lane)? {
                 FromRunner::Ask { function, arguments } => match world.answer(function, &arguments) {

@@ -61,7 +61,7 @@ impl State {
     }
 
     pub(crate) fn count_host_call(&mut self) -> Result<(), Fault> {
-        self.look_at_the_clock()?;
+        self.refuse_if_too_late()?;
         self.host_calls += 1;
         if self.host_calls > self.limits.host_calls { Err(Fault::HostCalls(self.limits.host_calls)) } else { Ok(()) }
     }
@@ -79,14 +79,20 @@ impl State {
         self.last_words = Some(kept.to_owned());
     }
 
+    /// At every tick; a host function looks for itself whether anybody is there.
     fn look_at_the_clock(&self) -> Result<(), Fault> {
+        self.refuse_if_too_late()?;
+        if self.host.is_gone() { Err(Fault::Cancelled) } else { Ok(()) }
+    }
+
+    fn refuse_if_too_late(&self) -> Result<(), Fault> {
         if self.since_begin() > Duration::from_millis(self.limits.wall_ms.into()) {
             return Err(Fault::Wall(self.limits.wall_ms));
         }
         if processor_time().saturating_sub(self.ran_before) > Duration::from_millis(self.limits.cpu_ms.into()) {
             return Err(Fault::Cpu(self.limits.cpu_ms));
         }
-        if self.host.is_gone() { Err(Fault::Cancelled) } else { Ok(()) }
+        Ok(())
     }
 }
 

@@ -80,7 +80,7 @@ fn call(runner: &mut Runner) -> Result<()> {
         limits: Limits::default(),
     };
     let mut world = World::default();
-    let (came, _) = runner.call(call, &mut world)?;
+    let came = runner.call(call, &mut world)?;
     ensure!(came == Came::Returned(json!([])) && world.asked().len() == 1, "the adapter answered {came:?}");
     Ok(())
 }
