@@ -1,6 +1,11 @@
-//! The table of host functions: what a runner has serve carry out.
+//! Host functions: the table of what a runner has serve carry out, and a file for each interface with the shapes that go
+//! over a lane for it, field by field and case by case as the WIT has them.
 //!
 //! What the runner answers alone is not sent, so it has no number: [`ANSWERED_BY_RUNNER`].
+
+pub mod http;
+pub mod mysql;
+pub mod state;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,4 +61,13 @@ functions! {
     MysqlDropUser = "mysql" "drop-user";
     MysqlSetGrant = "mysql" "set-grant";
     MysqlEndConnections = "mysql" "end-connections";
+}
+
+/// `types.denial`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// What is not granted, for people.
+    pub message: String,
+    /// The lines that would grant it.
+    pub grant: Option<String>,
 }

@@ -16,9 +16,6 @@ use mysql_async::{Conn, OptsBuilder, Params};
 use serde::Deserialize;
 
 pub(crate) use name::{DatabaseName, NameError, UserName};
-pub(crate) use privilege::Privilege;
-pub(crate) use schemas::Schema;
-pub(crate) use users::{Grant, User};
 
 /// One piece of work, its connection included, has so long.
 const WITHIN: Duration = Duration::from_secs(20);

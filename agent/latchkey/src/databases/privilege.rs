@@ -1,31 +1,24 @@
-//! What a database user may do with a database.
+//! What a database user may do with a database, in the words of statements.
+
+use latchkey_adapters::host::mysql::Privilege;
 
 macro_rules! privileges {
     ($($name:ident = $words:literal in $column:literal;)+) => {
-        /// A right on a database.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-        pub(crate) enum Privilege {
-            $(#[doc = $words] $name,)+
+        /// All of them, in order.
+        pub(super) const ALL: &[Privilege] = &[$(Privilege::$name,)+];
+
+        /// As statements have it.
+        const fn words(privilege: Privilege) -> &'static str {
+            match privilege { $(Privilege::$name => $words,)+ }
         }
 
-        impl Privilege {
-            /// All of them, in order.
-            pub(crate) const ALL: &[Self] = &[$(Self::$name,)+];
-
-            /// As statements have it.
-            pub(super) const fn words(self) -> &'static str {
-                match self { $(Self::$name => $words,)+ }
-            }
-
-            /// The column of `mysql.db` that tells it.
-            pub(super) const fn column(self) -> &'static str {
-                match self { $(Self::$name => $column,)+ }
-            }
+        /// The column of `mysql.db` that tells it.
+        pub(super) const fn column(privilege: Privilege) -> &'static str {
+            match privilege { $(Privilege::$name => $column,)+ }
         }
     };
 }
 
-// In the order of the WIT's `types.privilege`.
 privileges! {
     Select = "SELECT" in "Select_priv";
     Insert = "INSERT" in "Insert_priv";
@@ -49,5 +42,5 @@ privileges! {
 
 /// Several, as a statement lists them.
 pub(super) fn listed(privileges: &[Privilege]) -> String {
-    privileges.iter().map(|privilege| privilege.words()).collect::<Vec<_>>().join(", ")
+    privileges.iter().copied().map(words).collect::<Vec<_>>().join(", ")
 }

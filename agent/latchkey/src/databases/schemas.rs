@@ -1,16 +1,8 @@
 //! Databases.
 
-use super::{DatabaseError, DatabaseName, Server, Session, number, unknown, users};
+use latchkey_adapters::host::mysql::Database;
 
-/// A database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Schema {
-    pub(crate) name: String,
-    /// Bytes of data and indexes, as the server estimates them.
-    pub(crate) size: u64,
-    /// Tables and views.
-    pub(crate) tables: u32,
-}
+use super::{DatabaseError, DatabaseName, Server, Session, number, unknown, users};
 
 /// What keeps a database from being renamed: it cannot be moved, or would go on speaking of the old name.
 const UNMOVABLE: [(&str, &str); 4] = [
@@ -22,13 +14,13 @@ const UNMOVABLE: [(&str, &str); 4] = [
 
 impl Server {
     /// All whose names begin so, by name.
-    pub(crate) async fn list_databases(&self, prefix: &str) -> Result<Vec<Schema>, DatabaseError> {
+    pub(crate) async fn list_databases(&self, prefix: &str) -> Result<Vec<Database>, DatabaseError> {
         let query = "SELECT s.SCHEMA_NAME, CAST(COALESCE(SUM(t.DATA_LENGTH + t.INDEX_LENGTH), 0) AS UNSIGNED), COUNT(t.TABLE_NAME)
             FROM information_schema.SCHEMATA s LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = s.SCHEMA_NAME
             WHERE BINARY LEFT(s.SCHEMA_NAME, CHAR_LENGTH(?)) = ? GROUP BY s.SCHEMA_NAME ORDER BY s.SCHEMA_NAME";
         let found: Vec<(String, u64, u32)> =
             self.work(async |session| session.rows(query, (prefix, prefix)).await).await?;
-        Ok(found.into_iter().map(|(name, size, tables)| Schema { name, size, tables }).collect())
+        Ok(found.into_iter().map(|(name, size, tables)| Database { name, size, tables }).collect())
     }
 
     /// Makes an empty one.

@@ -2,26 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use latchkey_adapters::host::mysql::{Grant, Privilege, User};
 use mysql_async::Row;
 use sha1::{Digest as _, Sha1};
 
-use super::privilege::listed;
-use super::{DatabaseError, DatabaseName, Privilege, Server, Session, UserName, number, unknown};
-
-/// What a user may do with a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Grant {
-    pub(crate) database: String,
-    /// In order, each once.
-    pub(crate) privileges: Vec<Privilege>,
-}
-
-/// A user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) name: String,
-    pub(crate) grants: Vec<Grant>,
-}
+use super::privilege::{self, listed};
+use super::{DatabaseError, DatabaseName, Server, Session, UserName, number, unknown};
 
 impl Server {
     /// All whose names begin so, by name, with what they may do with databases that do, too.
@@ -95,7 +81,7 @@ impl Server {
             }
             // First what is new, so that what stays is never missing; then what goes.
             let others: Vec<Privilege> =
-                Privilege::ALL.iter().copied().filter(|one| !privileges.contains(one)).collect();
+                privilege::ALL.iter().copied().filter(|one| !privileges.contains(one)).collect();
             grant(session, &account, &privileges, database).await?;
             if others.is_empty() {
                 return Ok(());
@@ -172,13 +158,13 @@ async fn end_connections(session: &mut Session, name: &UserName) -> Result<u32, 
 
 /// Reads grants on databases of users who come from this node.
 fn grants_where(condition: &str) -> String {
-    let columns = Privilege::ALL.iter().map(|privilege| privilege.column()).collect::<Vec<_>>().join(", ");
+    let columns = privilege::ALL.iter().copied().map(privilege::column).collect::<Vec<_>>().join(", ");
     format!("SELECT User, Db, {columns} FROM mysql.db WHERE Host = 'localhost' AND {condition} ORDER BY Db")
 }
 
 fn granted(row: &Row) -> (String, Grant) {
     let text = |column: &str| row.get::<String, _>(column).unwrap_or_default();
-    let privileges = Privilege::ALL.iter().copied().filter(|privilege| text(privilege.column()) == "Y").collect();
+    let privileges = privilege::ALL.iter().copied().filter(|one| text(privilege::column(*one)) == "Y").collect();
     (text("User"), Grant { database: text("Db").replace("\\_", "_"), privileges })
 }
 

@@ -1,6 +1,6 @@
 //! The host interface `http`, and behind it a hosting platform that answers as it is told. Nothing is sent.
 
-use serde::{Deserialize, Serialize};
+use latchkey_adapters::host::http::{Header, HttpError, Method, Piece, Request, Response};
 use serde_json::{Value, json};
 
 use super::{Misunderstood, Model, decoded, encoded, unknown};
@@ -51,82 +51,6 @@ pub enum Answer {
     With(u16, Option<(&'static str, &'static str)>, &'static str),
 }
 
-#[derive(Debug, Deserialize)]
-enum Method {
-    Get,
-    Head,
-    Post,
-    Put,
-    Patch,
-    Delete,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-enum Encoding {
-    Plain,
-    Percent,
-    Json,
-    Base64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct PlacedSecret {
-    name: String,
-    prefix: String,
-    encoding: Encoding,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-enum Piece {
-    Text(String),
-    Bytes(Vec<u8>),
-    Secret(PlacedSecret),
-}
-
-#[derive(Debug, Deserialize)]
-struct RequestHeader {
-    #[serde(rename = "name")]
-    _name: String,
-    #[serde(rename = "value")]
-    _value: Vec<Piece>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Request {
-    method: Method,
-    url: String,
-    #[serde(rename = "headers")]
-    _headers: Vec<RequestHeader>,
-    body: Vec<Piece>,
-    #[serde(rename = "timeout_ms")]
-    _timeout_ms: Option<u32>,
-}
-
-#[derive(Debug, Serialize)]
-struct Header {
-    name: &'static str,
-    value: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct Response {
-    status: u16,
-    headers: Vec<Header>,
-    body: Vec<u8>,
-}
-
-/// `http.http-error`, case by case; some the model never answers with.
-#[derive(Debug, Serialize)]
-#[expect(dead_code, reason = "their places count in the encoding")]
-enum HttpError {
-    Denied,
-    Invalid,
-    TooMany,
-    NotSent(&'static str),
-    NoAnswer(&'static str),
-    TooLong(u64),
-}
-
 impl Http {
     /// The platform answers so from that request on, counted from 0.
     pub fn in_trouble(&mut self, from: usize, answer: Answer) {
@@ -164,12 +88,15 @@ impl Http {
             body: request.body,
         });
         match trouble.unwrap_or(Answer::With(200, None, WELL)) {
-            Answer::NotSent => Err(HttpError::NotSent("the connection was refused")),
-            Answer::None => Err(HttpError::NoAnswer("no answer came in time")),
+            Answer::NotSent => Err(HttpError::NotSent("the connection was refused".to_owned())),
+            Answer::None => Err(HttpError::NoAnswer("no answer came in time".to_owned())),
             Answer::TooLong => Err(HttpError::TooLong(4 << 20)),
             Answer::With(status, header, body) => Ok(Response {
                 status,
-                headers: header.into_iter().map(|(name, value)| Header { name, value }).collect(),
+                headers: header
+                    .into_iter()
+                    .map(|(name, value)| Header { name: name.to_owned(), value: value.to_owned() })
+                    .collect(),
                 body: body.as_bytes().to_vec(),
             }),
         }

@@ -8,6 +8,7 @@ mod mysql;
 mod state;
 
 use latchkey_adapters::HostFunction;
+use latchkey_adapters::host::Denial;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -33,13 +34,6 @@ pub(crate) enum Answered {
     Misunderstood(String),
     /// Nothing: the lane is to be closed.
     Cut,
-}
-
-/// `types.denial`.
-#[derive(Debug, Serialize)]
-struct Denial {
-    message: String,
-    grant: Option<String>,
 }
 
 /// The first case of the error of every host interface.

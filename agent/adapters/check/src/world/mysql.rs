@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use latchkey_adapters::host::mysql::{Database, Grant, MysqlError, Privilege, User};
 use serde_json::{Value, json};
 
 use super::{Misunderstood, Model, decoded, encoded, unknown};
@@ -11,48 +11,11 @@ use crate::samples::PREFIX;
 const DATABASE_MAX_BYTES: usize = 64;
 const USER_MAX_BYTES: usize = 32;
 
-/// A privilege by its place in `types.privilege`.
-type Privilege = u32;
-
 /// The server.
 #[derive(Debug, Default)]
 pub(super) struct Mysql {
     databases: BTreeSet<String>,
     users: BTreeMap<String, BTreeMap<String, Vec<Privilege>>>,
-}
-
-/// `mysql.database`.
-#[derive(Debug, Serialize)]
-struct Database<'m> {
-    name: &'m str,
-    size: u64,
-    tables: u32,
-}
-
-/// `types.grant`.
-#[derive(Debug, Serialize)]
-struct Grant<'m> {
-    database: &'m str,
-    privileges: &'m [Privilege],
-}
-
-/// `mysql.user`.
-#[derive(Debug, Serialize)]
-struct User<'m> {
-    name: &'m str,
-    grants: Vec<Grant<'m>>,
-}
-
-/// `mysql.mysql-error`, case by case; some the model never answers with.
-#[derive(Debug, Serialize)]
-#[expect(dead_code, reason = "their places count in the encoding")]
-enum MysqlError {
-    Denied,
-    Invalid(String),
-    NotFound,
-    AlreadyExists,
-    Refused(String),
-    Unavailable(String),
 }
 
 impl Model for Mysql {
@@ -105,8 +68,8 @@ impl Model for Mysql {
 }
 
 impl Mysql {
-    fn list_databases(&self) -> Vec<Database<'_>> {
-        self.databases.iter().map(|name| Database { name, size: 0, tables: 0 }).collect()
+    fn list_databases(&self) -> Vec<Database> {
+        self.databases.iter().map(|name| Database { name: name.clone(), size: 0, tables: 0 }).collect()
     }
 
     fn create_database(&mut self, name: String) -> Result<(), MysqlError> {
@@ -134,11 +97,14 @@ impl Mysql {
         if self.databases.remove(name) { Ok(()) } else { Err(MysqlError::NotFound) }
     }
 
-    fn list_users(&self) -> Vec<User<'_>> {
+    fn list_users(&self) -> Vec<User> {
         let mut users = Vec::new();
         for (name, grants) in &self.users {
-            let grants = grants.iter().map(|(database, privileges)| Grant { database, privileges });
-            users.push(User { name, grants: grants.collect() });
+            let grant = |(database, privileges): (&String, &Vec<Privilege>)| Grant {
+                database: database.clone(),
+                privileges: privileges.clone(),
+            };
+            users.push(User { name: name.clone(), grants: grants.iter().map(grant).collect() });
         }
         users
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use latchkey_adapters::host::state::StateError;
 use serde_json::Value;
 
 use super::{Misunderstood, Model, decoded, encoded, unknown};
@@ -15,16 +15,6 @@ const VALUES_MAX_BYTES: usize = 1 << 20;
 /// What an adapter keeps.
 #[derive(Debug, Default)]
 pub(super) struct State(BTreeMap<String, Vec<u8>>);
-
-/// `state.state-error`, case by case; some the model never answers with.
-#[derive(Debug, Serialize)]
-#[expect(dead_code, reason = "their places count in the encoding")]
-enum StateError {
-    Denied,
-    Invalid(String),
-    Full,
-    Unavailable,
-}
 
 impl Model for State {
     fn answer(&mut self, function: &str, arguments: &[u8]) -> Result<Vec<u8>, Misunderstood> {

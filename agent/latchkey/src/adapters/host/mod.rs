@@ -1,5 +1,5 @@
-//! The host functions: what an adapter may have the agent do in the course of one call. A file for each interface; the
-//! shapes there are the WIT's, field by field and case by case.
+//! The host functions: what an adapter may have the agent do in the course of one call. A file for each interface;
+//! its shapes are in [`latchkey_adapters::host`].
 
 mod http;
 mod mysql;
@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use latchkey_access::Hosting;
 use latchkey_adapters::call::LogLevel;
+use latchkey_adapters::host::Denial;
 use latchkey_adapters::{Fault, HostFunction};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::installed::{Installed, Terms};
@@ -37,13 +38,6 @@ pub(crate) struct Host {
     pub(super) deadline: Instant,
     /// Sent in this call so far.
     pub(super) http_requests: u32,
-}
-
-/// `types.denial`.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Denial {
-    message: String,
-    grant: Option<String>,
 }
 
 impl Host {

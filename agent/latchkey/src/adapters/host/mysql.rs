@@ -1,49 +1,15 @@
 //! `mysql`: the hosting's databases and their users on the node's own MariaDB.
 
-use serde::{Deserialize, Serialize};
+use latchkey_adapters::host::mysql::{Database, MysqlError, Privilege, User};
 
-use super::{Denial, Host};
+use super::Host;
 use crate::adapters::rights::Use;
-use crate::databases::{self, DatabaseError, DatabaseName, NameError, Privilege, Schema, Server, UserName};
+use crate::databases::{DatabaseError, DatabaseName, NameError, Server, UserName};
 use crate::problem::chain;
-
-/// `mysql.database`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Database {
-    name: String,
-    size: u64,
-    tables: u32,
-}
-
-/// `types.grant`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Grant {
-    database: String,
-    privileges: Vec<Privilege>,
-}
-
-/// `mysql.user`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct User {
-    name: String,
-    grants: Vec<Grant>,
-}
-
-/// `mysql.mysql-error`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum MysqlError {
-    Denied(Denial),
-    Invalid(String),
-    NotFound,
-    AlreadyExists,
-    Refused(String),
-    Unavailable(String),
-}
 
 impl Host {
     pub(super) async fn list_databases(&self) -> Result<Vec<Database>, MysqlError> {
-        let found = self.in_time(self.server()?.list_databases(&self.hosting.db_prefix)).await?;
-        Ok(found.into_iter().map(|Schema { name, size, tables }| Database { name, size, tables }).collect())
+        self.in_time(self.server()?.list_databases(&self.hosting.db_prefix)).await
     }
 
     pub(super) async fn create_database(&self, name: String) -> Result<(), MysqlError> {
@@ -60,10 +26,7 @@ impl Host {
     }
 
     pub(super) async fn list_database_users(&self) -> Result<Vec<User>, MysqlError> {
-        let found = self.in_time(self.server()?.list_users(&self.hosting.db_prefix)).await?;
-        let grant = |databases::Grant { database, privileges }| Grant { database, privileges };
-        let user = |databases::User { name, grants }| User { name, grants: grants.into_iter().map(grant).collect() };
-        Ok(found.into_iter().map(user).collect())
+        self.in_time(self.server()?.list_users(&self.hosting.db_prefix)).await
     }
 
     pub(super) async fn create_database_user(&self, name: String, password: String) -> Result<(), MysqlError> {

@@ -1,8 +1,8 @@
 //! `state`: a few values for each adapter and hosting.
 
-use serde::{Deserialize, Serialize};
+use latchkey_adapters::host::state::StateError;
 
-use super::{Denial, Host};
+use super::Host;
 use crate::adapters::rights::Use;
 use crate::problem::chain;
 use crate::store::StoreError;
@@ -16,15 +16,6 @@ const VALUE_MAX_BYTES: usize = 64 << 10;
 const KEYS_MAX: usize = 1_000;
 /// All values of an adapter and hosting together.
 const VALUES_MAX_BYTES: usize = 1 << 20;
-
-/// `state.state-error`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum StateError {
-    Denied(Denial),
-    Invalid(String),
-    Full,
-    Unavailable,
-}
 
 impl Host {
     pub(super) async fn get_state(&self, key: String) -> Result<Option<Vec<u8>>, StateError> {

@@ -6,10 +6,10 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::response::Parts;
+use latchkey_adapters::host::http::{Encoding, Header, Method, Piece, PlacedSecret, Request, RequestHeader, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{Encoding, Header, Method, Piece, PlacedSecret, Request, RequestHeader, Response};
 use crate::adapters::origin::Origin;
 use crate::adapters::secret::Secret;
 
@@ -73,7 +73,7 @@ pub(super) fn written<'s>(
     if request.headers.len() > HEADERS_MAX {
         return Err(format!("headers: expected at most {HEADERS_MAX}"));
     }
-    let method: hyper::Method = request.method.into();
+    let method = method(request.method);
     let has_body =
         !body.is_empty() || matches!(method, hyper::Method::POST | hyper::Method::PUT | hyper::Method::PATCH);
     let body = if has_body { Full::new(Bytes::from(body)) } else { Full::default() };
@@ -120,38 +120,35 @@ impl<'s, F: Fn(&str) -> Option<&'s Secret>> Writing<F> {
             format!("secret {name:?}: expected one of this call or of the operator's for this hosting")
         })?;
         let value = secret.reveal();
-        let written = placed.encoding.written(&format!("{}{value}", placed.prefix)).into_bytes();
+        let written = encoded(placed.encoding, &format!("{}{value}", placed.prefix)).into_bytes();
         // With what is before it only where it cannot be told apart.
-        let alone = placed.encoding.written(value).into_bytes();
+        let alone = encoded(placed.encoding, value).into_bytes();
         self.blots.0.extend([written.clone(), alone, value.as_bytes().to_vec()]);
         Ok(written)
     }
 }
 
-impl Encoding {
-    fn written(self, text: &str) -> String {
-        match self {
-            Self::Plain => text.to_owned(),
-            Self::Percent => utf8_percent_encode(text, PERCENT).to_string(),
-            Self::Json => {
-                let quoted = serde_json::Value::from(text).to_string();
-                quoted.trim_start_matches('"').strip_suffix('"').map(str::to_owned).unwrap_or_default()
-            }
-            Self::Base64 => STANDARD.encode(text),
+/// A secret as it is written where it goes.
+fn encoded(encoding: Encoding, text: &str) -> String {
+    match encoding {
+        Encoding::Plain => text.to_owned(),
+        Encoding::Percent => utf8_percent_encode(text, PERCENT).to_string(),
+        Encoding::Json => {
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted.trim_start_matches('"').strip_suffix('"').map(str::to_owned).unwrap_or_default()
         }
+        Encoding::Base64 => STANDARD.encode(text),
     }
 }
 
-impl From<Method> for hyper::Method {
-    fn from(method: Method) -> Self {
-        match method {
-            Method::Get => Self::GET,
-            Method::Head => Self::HEAD,
-            Method::Post => Self::POST,
-            Method::Put => Self::PUT,
-            Method::Patch => Self::PATCH,
-            Method::Delete => Self::DELETE,
-        }
+fn method(method: Method) -> hyper::Method {
+    match method {
+        Method::Get => hyper::Method::GET,
+        Method::Head => hyper::Method::HEAD,
+        Method::Post => hyper::Method::POST,
+        Method::Put => hyper::Method::PUT,
+        Method::Patch => hyper::Method::PATCH,
+        Method::Delete => hyper::Method::DELETE,
     }
 }
 
@@ -225,7 +222,7 @@ mod tests {
             let pieces = vec![text("a="), placed("token", "user:", encoding), Piece::Bytes(b"&b".to_vec())];
             assert_eq!(body(request(vec![], pieces)).await, format!("a={expected}&b"));
         }
-        assert_eq!(Encoding::Json.written("\"\""), "\\\"\\\"");
+        assert_eq!(encoded(Encoding::Json, "\"\""), "\\\"\\\"");
     }
 
     #[test]

@@ -5,93 +5,15 @@ mod message;
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use latchkey_adapters::host::Denial;
+use latchkey_adapters::host::http::{HttpError, Request, Response};
 use tokio::time::Instant;
 
-use super::{Denial, Host};
+use super::Host;
 use crate::adapters::origin::Origin;
 use crate::adapters::rights::Use;
 use connection::{Cut, Target};
 pub(in crate::adapters) use connection::{Tls, tls};
-
-/// `http.method`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-enum Method {
-    Get,
-    Head,
-    Post,
-    Put,
-    Patch,
-    Delete,
-}
-
-/// `http.encoding`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-enum Encoding {
-    Plain,
-    Percent,
-    Json,
-    Base64,
-}
-
-/// `http.placed-secret`.
-#[derive(Debug, Serialize, Deserialize)]
-struct PlacedSecret {
-    name: String,
-    prefix: String,
-    encoding: Encoding,
-}
-
-/// `http.piece`.
-#[derive(Debug, Serialize, Deserialize)]
-enum Piece {
-    Text(String),
-    Bytes(Vec<u8>),
-    Secret(PlacedSecret),
-}
-
-/// `http.request-header`.
-#[derive(Debug, Serialize, Deserialize)]
-struct RequestHeader {
-    name: String,
-    value: Vec<Piece>,
-}
-
-/// `http.header`.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Header {
-    name: String,
-    value: String,
-}
-
-/// `http.request`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    method: Method,
-    url: String,
-    headers: Vec<RequestHeader>,
-    body: Vec<Piece>,
-    timeout_ms: Option<u32>,
-}
-
-/// `http.response`.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Response {
-    status: u16,
-    headers: Vec<Header>,
-    body: Vec<u8>,
-}
-
-/// `http.http-error`.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum HttpError {
-    Denied(Denial),
-    Invalid(String),
-    TooMany,
-    NotSent(String),
-    NoAnswer(String),
-    TooLong(u64),
-}
 
 impl Host {
     pub(super) async fn send_http(&mut self, request: Request) -> Result<Response, HttpError> {
