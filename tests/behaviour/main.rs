@@ -13,6 +13,7 @@
 mod accounts;
 mod adapters;
 mod adapters_called;
+mod adapters_command;
 mod adapters_cpanel;
 mod adapters_http;
 mod adapters_linux;
@@ -196,6 +197,7 @@ fn main() -> ExitCode {
         file_endings::trials(),
         adapters::trials(),
         adapters_called::trials(),
+        adapters_command::trials(),
         adapters_cpanel::trials(),
         adapters_http::trials(),
         adapters_linux::trials(),

@@ -22,6 +22,8 @@ pub struct Components {
     pub too_new: Vec<u8>,
     /// Sends requests.
     pub caller: Vec<u8>,
+    /// Runs commands.
+    pub commander: Vec<u8>,
     /// Passes every check, and with a habit fails one.
     pub careless: Vec<u8>,
     /// Exports an interface with other types.
@@ -48,6 +50,7 @@ impl Components {
                 hostile: built("hostile.wasm"),
                 too_new: built("too_new.wasm"),
                 caller: built("caller.wasm"),
+                commander: built("commander.wasm"),
                 careless: built("careless.wasm"),
                 unlike: built("unlike.wasm"),
                 wandering: built("wandering.wasm"),
@@ -90,6 +93,17 @@ impl<'n> Adapter<'n> {
         adapter.describe("1.0.0", "http = [\"https://*\"]");
         adapter.put_component(&marked(&Components::get().caller, name));
         adapter.write_operators_file(operators);
+        let _ = adapter.install(&["--unsigned"]).done();
+        adapter
+    }
+
+    /// The component that runs commands, which asks for one of this name, installed without a grant.
+    #[must_use]
+    #[track_caller]
+    pub fn commanding(node: &'n Node, name: &'static str, command: &str) -> Self {
+        let adapter = Self::in_a_new_folder(node, name);
+        adapter.describe("1.0.0", &format!("command = [\"{command}\"]"));
+        adapter.put_component(&marked(&Components::get().commander, name));
         let _ = adapter.install(&["--unsigned"]).done();
         adapter
     }

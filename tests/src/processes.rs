@@ -78,6 +78,15 @@ pub fn children(parent: u32) -> Vec<Process> {
     children
 }
 
+/// The processes that have these words in their command line.
+#[must_use]
+#[track_caller]
+pub fn with_words(words: &str) -> Vec<Process> {
+    let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let has_them = |process: &Process| process.read("cmdline").replace('\0', " ").contains(words);
+    numbers.map(Process).filter(has_them).collect()
+}
+
 /// What a daemon holds: its descriptors, counted, and its children.
 #[must_use]
 #[track_caller]

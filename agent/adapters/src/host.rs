@@ -3,6 +3,7 @@
 //!
 //! What the runner answers alone is not sent, so it has no number: [`ANSWERED_BY_RUNNER`].
 
+pub mod command;
 pub mod http;
 pub mod mysql;
 pub mod state;
@@ -61,6 +62,7 @@ functions! {
     MysqlDropUser = "mysql" "drop-user";
     MysqlSetGrant = "mysql" "set-grant";
     MysqlEndConnections = "mysql" "end-connections";
+    CommandRun = "command" "run";
 }
 
 /// `types.denial`.

@@ -150,6 +150,7 @@ impl Config {
             [
                 ("adapters.directory", &adapters.directory),
                 ("adapters.cache", &adapters.cache),
+                ("adapters.operators", &adapters.operators),
                 ("adapters.runner", &adapters.runner),
                 ("adapters.compiler", &adapters.compiler),
             ]
@@ -176,6 +177,11 @@ impl Config {
             ("files_workers_per_hosting", self.files_workers_per_hosting),
             ("connections", self.connections),
             ("adapters.runners", self.adapters.as_ref().map_or(1, |adapters| adapters.runners)),
+            ("adapters.commands", self.adapters.as_ref().map_or(1, |adapters| adapters.commands)),
+            (
+                "adapters.commands_per_hosting",
+                self.adapters.as_ref().map_or(1, |adapters| adapters.commands_per_hosting),
+            ),
             ("ftp.sessions", self.ftp.as_ref().map_or(1, |ftp| ftp.sessions)),
         ] {
             if count == 0 {

@@ -10,14 +10,15 @@ use std::{
     time::Duration,
 };
 
-use latchkey_protocol::{DESCRIPTORS_MAX, FrameError, FrameSocket, FtpDeed, Reply};
+use latchkey_protocol::{CommandArgument, DESCRIPTORS_MAX, FrameError, FrameSocket, FtpDeed, Reply};
 
 use crate::{
     audit_heads::AuditHeads,
+    commands::operators_file,
     config::Config,
     ftp::{log_line, question},
     listen,
-    registry::Registry,
+    registry::{Hosting, Registry},
     slots::Slots,
     verbs::Broker,
 };
@@ -26,9 +27,10 @@ use crate::{
 pub type Target = fn(&[u8]);
 
 /// Every target of this crate, by the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("frames", frames),
     ("broker-configuration", configurations),
+    ("operators-commands", operators_commands),
     ("ftp-question", ftp_questions),
     ("ftp-log", ftp_log_lines),
 ];
@@ -42,6 +44,10 @@ home_roots = ["/nonexistent"]
 php_worker = "/nonexistent/latchkey-php"
 bridge = "/nonexistent/bridge.php"
 php_binaries = ["/nonexistent/php"]
+
+[adapters]
+directory = "/nonexistent/adapters"
+operators = "/nonexistent/adapters.d"
 "#;
 
 /// One frame of serve: the first byte says how many descriptors come beside it, the rest is the frame.
@@ -67,6 +73,7 @@ fn frames(bytes: &[u8]) {
         // No home is beneath a folder that does not exist: nothing can have been registered or started.
         Ok((Reply::Hostings { items }, _)) => assert!(items.is_empty(), "a hosting was registered"),
         Ok((Reply::PhpEnded { .. }, _)) => panic!("PHP was started"),
+        Ok((Reply::CommandEnded { .. }, _)) => panic!("a command was started"),
         Ok((Reply::Done | Reply::Refused { .. }, _)) | Err(FrameError::Closed) => {}
         Ok((other, _)) => drop(other),
         Err(error) => panic!("a reply that is none: {error}"),
@@ -79,6 +86,27 @@ fn configurations(bytes: &[u8]) {
     if let Ok(config) = Config::parse(Path::new("broker.toml"), &text) {
         assert!(config.min_uid > 0);
         assert!(config.home_roots.iter().all(|root| root.is_absolute() && root.parent().is_some()));
+    }
+}
+
+/// An operator's file with the command `c`, and after NUL a value of an adapter's for its place `a`.
+fn operators_commands(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (file, value) = text.split_once('\0').unwrap_or((&text, ""));
+    let Ok(Some(line)) = operators_file::in_text(Path::new("linux.toml"), file, "c") else { return };
+    let hosting = Hosting {
+        hosting: "h1".into(),
+        system_user: "alice".into(),
+        uid: 1001,
+        gid: 1001,
+        home: "/home/alice".into(),
+        php_binary: "/usr/bin/php8.2".into(),
+        php_ini: None,
+    };
+    let given = [("a".to_owned(), CommandArgument::Text(value.to_owned()))];
+    if line.filled(&hosting, &given).is_ok() {
+        let is_option = value.is_empty() || value.starts_with('-');
+        assert!(!is_option && !value.contains(char::is_control), "an option, or no text, was taken for a value");
     }
 }
 

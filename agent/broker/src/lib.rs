@@ -7,6 +7,7 @@
 pub mod adapters;
 pub mod admission;
 pub mod audit_heads;
+mod commands;
 pub mod config;
 mod crontabs;
 pub mod directories;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, Purpose, RecordedHead, RegisteredHosting, Reply,
-    Request,
+    CommandCall, FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, Purpose, RecordedHead,
+    RegisteredHosting, Reply, Request,
 };
 use rustix::{
     fs::{FileType, OFlags},
@@ -21,6 +21,7 @@ use crate::{
     adapters::{AdapterError, Adapters},
     admission,
     audit_heads::{AuditHeads, AuditHeadsError},
+    commands::{CommandError, Commands, ProcessError},
     config::Config,
     crontabs,
     files_workers::{FilesWorkers, StartError},
@@ -42,6 +43,7 @@ pub struct Broker {
     php_calls: Slots,
     files_workers: FilesWorkers,
     adapters: Option<Adapters>,
+    commands: Option<Commands>,
 }
 
 /// What a request is answered with.
@@ -66,8 +68,9 @@ impl Broker {
         let files_workers =
             FilesWorkers::new(&config.files_worker, config.files_workers, config.files_workers_per_hosting);
         let adapters = config.adapters.as_ref().map(Adapters::new);
+        let commands = config.adapters.as_ref().map(Commands::new);
         let (registry, audit_heads) = (Mutex::new(registry), Mutex::new(audit_heads));
-        Broker { config, registry, audit_heads, php_calls, files_workers, adapters }
+        Broker { config, registry, audit_heads, php_calls, files_workers, adapters, commands }
     }
 
     /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
@@ -87,6 +90,7 @@ impl Broker {
             }
             Request::OpenRunner { adapter } => none(descriptors).and_then(|()| self.open_runner(&adapter)),
             Request::StopRunner { adapter } => alone(none(descriptors).and_then(|()| self.stop_runner(&adapter))),
+            Request::RunCommand(call) => none(descriptors).and_then(|()| self.run_command(&call, connection)),
             Request::DescribeConfinement => alone(none(descriptors).and_then(|()| self.describe_confinement())),
             Request::RecordAuditHead { seq, hash } => {
                 let head = RecordedHead { seq, hash, set_back_to: None };
@@ -229,9 +233,18 @@ impl Broker {
         self.adapters()?.stop(adapter).map(|()| Reply::Done).map_err(|error| Refusal::internal(&error))
     }
 
+    fn run_command(&self, call: &CommandCall, connection: &FrameSocket) -> Result<Answer, Refusal> {
+        let commands = self.commands.as_ref().ok_or_else(no_adapters)?;
+        let hosting = self.registry().find(&call.hosting).cloned().ok_or_else(Refusal::unknown_hosting)?;
+        let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
+        admission::readmit(&hosting, &self.config, &accounts)?;
+        let ended = commands.run(call, &hosting, connection).map_err(|error| not_run(&error))?;
+        let reply = Reply::CommandEnded { end: ended.end, stdout_bytes: ended.stdout_bytes };
+        Ok(Answer { reply, descriptor: ended.written })
+    }
+
     fn adapters(&self) -> Result<&Adapters, Refusal> {
-        let absent = "the broker's configuration has no section 'adapters'";
-        self.adapters.as_ref().ok_or_else(|| Refusal::invalid("adapter", absent))
+        self.adapters.as_ref().ok_or_else(no_adapters)
     }
 
     fn describe_confinement(&self) -> Result<Reply, Refusal> {
@@ -273,6 +286,24 @@ fn refused(error: &AdapterError) -> Refusal {
         AdapterError::Full(_) => Refusal::busy(error.to_string()),
         AdapterError::Socket(_) | AdapterError::System { .. } => Refusal::internal(error),
     }
+}
+
+fn not_run(error: &CommandError) -> Refusal {
+    match error {
+        CommandError::Adapter => Refusal::not_found("adapter", error.to_string()),
+        CommandError::Missing { .. } => Refusal::not_found("command", error.to_string()),
+        CommandError::Deadline => Refusal::invalid("deadline_ms", error.to_string()),
+        CommandError::File(_) | CommandError::Program(_) | CommandError::Process(ProcessError::Start { .. }) => {
+            Refusal::invalid("command", error.to_string())
+        }
+        CommandError::Arguments(_) => Refusal::invalid("arguments", error.to_string()),
+        CommandError::Full(_) => Refusal::busy(error.to_string()),
+        CommandError::Process(_) | CommandError::HandOver(_) => Refusal::internal(error),
+    }
+}
+
+fn no_adapters() -> Refusal {
+    Refusal::invalid("adapter", "the broker's configuration has no section 'adapters'")
 }
 
 /// For verbs that answer without a descriptor.

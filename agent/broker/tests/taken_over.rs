@@ -30,7 +30,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    Asked, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall, PhpEnd, Purpose, RefusalCode, Reply, Request,
+    Asked, CommandCall, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall, PhpEnd, Purpose, RefusalCode,
+    Reply, Request,
 };
 use node::{Node, check_refused};
 use rustix::{
@@ -285,6 +286,13 @@ fn a_call_takes_three_open_streams_and_no_other_descriptors() {
         Request::CompileAdapter { adapter: "linux".into() },
         Request::OpenRunner { adapter: "linux".into() },
         Request::StopRunner { adapter: "linux".into() },
+        Request::RunCommand(CommandCall {
+            adapter: "linux".into(),
+            hosting: "h1".into(),
+            command: "c".into(),
+            arguments: vec![],
+            deadline_ms: 1,
+        }),
         Request::DescribeConfinement,
         Request::DropHosting { hosting: "h1".into() },
     ] {

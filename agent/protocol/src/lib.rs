@@ -10,6 +10,7 @@
 mod audit_head;
 mod bytes;
 mod chain;
+mod command;
 mod files;
 mod frame;
 mod ftp;
@@ -20,6 +21,10 @@ mod site_path;
 
 pub use audit_head::{NoHead, RecordedHead, is_sha256};
 pub use chain::chain;
+pub use command::{
+    COMMAND_DEADLINE_MAX_MS, COMMAND_STDERR_MAX_BYTES, COMMAND_STDOUT_MAX_BYTES, CommandArgument, CommandCall,
+    CommandEnd, CommandSecret,
+};
 pub use files::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,
     FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place, Walked,

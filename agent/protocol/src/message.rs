@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::RecordedHead;
+use crate::{CommandCall, CommandEnd, RecordedHead};
 
 /// The longest wall-clock time that a PHP call may ask for, in milliseconds.
 pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
@@ -83,6 +83,9 @@ pub enum Request {
         /// The adapter's name.
         adapter: String,
     },
+    /// Runs a command that the operator wrote down for an adapter. Answered by [`Reply::CommandEnded`] when it has ended;
+    /// closing the connection kills it.
+    RunCommand(CommandCall),
     /// Tells what the kernel has of what confines a PHP call. Answered by [`Reply::Confinement`].
     DescribeConfinement,
     /// Records the newest record of the audit chain where serve cannot rewrite it. Answered by [`Reply::Done`].
@@ -193,6 +196,13 @@ pub enum Reply {
         /// How it ended.
         end: PhpEnd,
     },
+    /// A command ended. Carries one descriptor, a file with what it wrote: its standard output, then its standard error.
+    CommandEnded {
+        /// How it ended.
+        end: CommandEnd,
+        /// How much of the file is standard output.
+        stdout_bytes: u32,
+    },
     /// What confines a PHP call.
     Confinement(Confinement),
     /// Nothing was done.
@@ -268,6 +278,7 @@ pub enum RefusalCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CommandArgument;
 
     #[track_caller]
     fn check(request: Request, json: &str) {
@@ -292,6 +303,21 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_asked_for_by_names_and_values() {
+        let arguments = vec![("version".to_owned(), CommandArgument::Text("8.3".into()))];
+        check(
+            Request::RunCommand(CommandCall {
+                adapter: "linux".into(),
+                hosting: "h1".into(),
+                command: "reload-php".into(),
+                arguments,
+                deadline_ms: 5,
+            }),
+            r#"{"run_command":{"adapter":"linux","hosting":"h1","command":"reload-php","arguments":[["version",{"text":"8.3"}]],"deadline_ms":5}}"#,
+        );
+    }
+
+    #[test]
     fn a_request_carries_the_id_of_what_it_is_part_of() {
         let asked = Asked { request_id: Some("r1".into()), request: Request::ListHostings };
         assert_eq!(serde_json::to_string(&asked).unwrap(), r#"{"request_id":"r1","request":"list_hostings"}"#);
@@ -310,6 +336,7 @@ mod tests {
             r#"{"start_php":{"hosting":"h1","docroot":""}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":"","purpose":"ordinary"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"purpose":"most"}}"#,
+            r#"{"run_command":{"adapter":"a","hosting":"h1","command":"c","arguments":[],"deadline_ms":1,"argv":["/bin/sh"]}}"#,
             r#"{"record_audit_head":{"seq":-1,"hash":""}}"#,
             r#"{"drop_hosting":{"hosting":"h1"},"list_hostings":null}"#,
         ] {

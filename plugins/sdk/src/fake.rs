@@ -12,8 +12,11 @@
 //!
 //! It has the limits that the agent has on what is kept, and none on time, memory or the number of calls.
 
+pub(crate) mod command;
 pub(crate) mod http;
 pub(crate) mod mysql;
+
+pub use command::Ran;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -43,6 +46,7 @@ struct Played {
     elapsed: Duration,
     platform: http::Platform,
     mysql: mysql::Server,
+    commands: command::Commands,
 }
 
 /// The agent that the host functions of this thread speak to, until it is dropped.

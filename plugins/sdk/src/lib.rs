@@ -26,6 +26,7 @@
 
 mod bindings;
 pub mod clock;
+pub mod command;
 mod error;
 mod exports;
 #[cfg(not(target_family = "wasm"))]

@@ -149,6 +149,7 @@ impl Bench {
             arguments: arguments.to_string(),
             limits: self.options.limits,
         };
+        world.commands_print(&self.options.commands);
         world.http().at_most(usize::try_from(self.options.limits.http_requests).unwrap_or(usize::MAX));
         let (came, used) = self.runner.measure(call, world)?;
         self.note_use(function, used, world.http());

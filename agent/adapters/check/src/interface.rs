@@ -10,6 +10,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("certificates.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/certificates.wit")),
     ("clock.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/clock.wit")),
     ("cloudflare.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/cloudflare.wit")),
+    ("command.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/command.wit")),
     ("cron.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/cron.wit")),
     ("databases.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/databases.wit")),
     ("dns.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/dns.wit")),

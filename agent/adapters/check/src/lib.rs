@@ -23,6 +23,8 @@ pub use report::{Line, Mark, Report};
 pub struct Options {
     /// What the operator would set for the hosting of the calls.
     pub settings: Vec<(String, String)>,
+    /// What commands of the operator's print, by their names.
+    pub commands: Vec<(String, String)>,
     /// What the operator would allow each call.
     pub limits: Limits,
 }

@@ -7,7 +7,7 @@ use wasmtime::component::Linker;
 use crate::{
     bindings::{
         Everything,
-        latchkey::adapter::{clock as clock_interface, http, log, mysql, state, types},
+        latchkey::adapter::{clock as clock_interface, command, http, log, mysql, state, types},
     },
     clock,
     instance::State,
@@ -103,4 +103,11 @@ asked!(mysql {
         privileges: Vec<mysql::Privilege>
     ) -> Result<(), mysql::MysqlError> = MysqlSetGrant;
     end_connections(user: String) -> Result<u32, mysql::MysqlError> = MysqlEndConnections;
+});
+
+asked!(command {
+    run(
+        name: String,
+        arguments: Vec<(String, command::Argument)>
+    ) -> Result<command::Output, command::CommandError> = CommandRun;
 });

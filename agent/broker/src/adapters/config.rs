@@ -14,6 +14,9 @@ pub struct AdaptersConfig {
     /// Where compiled ones are kept; root's alone.
     #[serde(default = "default_cache")]
     pub cache: PathBuf,
+    /// Where the operator's files about adapters are; root's.
+    #[serde(default = "default_operators")]
+    pub operators: PathBuf,
     /// The program `latchkey-runner`.
     #[serde(default = "default_runner")]
     pub runner: PathBuf,
@@ -26,6 +29,12 @@ pub struct AdaptersConfig {
     /// How many runners may run at a time: adapters in use.
     #[serde(default = "default_runners")]
     pub runners: usize,
+    /// How many of the operator's commands may run at a time.
+    #[serde(default = "default_commands")]
+    pub commands: usize,
+    /// How many of them about one hosting.
+    #[serde(default = "default_commands_per_hosting")]
+    pub commands_per_hosting: usize,
 }
 
 fn default_directory() -> PathBuf {
@@ -34,6 +43,10 @@ fn default_directory() -> PathBuf {
 
 fn default_cache() -> PathBuf {
     "/var/cache/latchkey-broker/adapters".into()
+}
+
+fn default_operators() -> PathBuf {
+    "/etc/latchkey/adapters.d".into()
 }
 
 fn default_runner() -> PathBuf {
@@ -50,4 +63,12 @@ fn default_first_uid() -> u32 {
 
 fn default_runners() -> usize {
     16
+}
+
+fn default_commands() -> usize {
+    8
+}
+
+fn default_commands_per_hosting() -> usize {
+    2
 }

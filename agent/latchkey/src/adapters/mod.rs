@@ -4,6 +4,7 @@
 
 mod address;
 mod answer;
+mod command_name;
 mod host;
 pub(crate) mod installed;
 mod origin;

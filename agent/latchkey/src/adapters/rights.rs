@@ -1,9 +1,12 @@
 //! What an adapter may use of the agent beyond `log` and `clock`: what its manifest asks for and the operator grants.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
+use super::command_name::CommandName;
 use super::origin::{AskedOrigin, Origin};
 
 /// What a manifest asks for.
@@ -16,6 +19,8 @@ pub(crate) struct Asks {
     mysql: bool,
     /// To send requests to these origins.
     http: Vec<AskedOrigin>,
+    /// To run these commands of the operator's.
+    command: Vec<CommandName>,
 }
 
 /// What the operator grants.
@@ -25,6 +30,9 @@ pub(crate) struct Grants {
     state: bool,
     mysql: bool,
     http: Vec<Origin>,
+    /// What each of them is the broker reads.
+    #[serde(deserialize_with = "names")]
+    commands: BTreeSet<CommandName>,
 }
 
 /// One thing to use.
@@ -36,6 +44,8 @@ pub(crate) enum Use<'o> {
     Mysql,
     /// `http`, to an origin.
     Http(&'o Origin),
+    /// `command`, one of them.
+    Command(&'o CommandName),
 }
 
 impl fmt::Display for Use<'_> {
@@ -44,6 +54,7 @@ impl fmt::Display for Use<'_> {
             Self::State => formatter.write_str("state"),
             Self::Mysql => formatter.write_str("mysql"),
             Self::Http(origin) => write!(formatter, "http to {origin}"),
+            Self::Command(name) => write!(formatter, "the command {name}"),
         }
     }
 }
@@ -64,12 +75,15 @@ impl Asks {
             Use::State => (self.state, granted.state),
             Use::Mysql => (self.mysql, granted.mysql),
             Use::Http(origin) => (self.asks_for(origin), granted.http.contains(origin)),
+            Use::Command(name) => (self.command.contains(name), granted.commands.contains(name)),
         };
         let line = match wanted {
             Use::State | Use::Mysql => format!("{wanted} = true"),
             // A key stands once in a file: the whole line, with what is there.
             Use::Http(origin) if is_asked => http(granted.http.iter().chain([origin])),
             Use::Http(origin) => http(self.http.iter().map(AskedOrigin::to_string).chain([origin.to_string()])),
+            Use::Command(name) if is_asked => command(name),
+            Use::Command(name) => quoted("command", self.command.iter().chain([name])),
         };
         match (is_asked, is_granted) {
             (true, true) => Ok(()),
@@ -89,7 +103,8 @@ impl Asks {
         let asked: Vec<String> = asked.map(AskedOrigin::to_string).collect();
         let all = || http(granted.http.iter().map(Origin::to_string).chain(asked.iter().cloned()));
         let http = (!asked.is_empty()).then(all);
-        switches.map(|(wanted, _)| format!("{wanted} = true")).chain(http).collect()
+        let commands = self.command.iter().filter(|name| !granted.commands.contains(name)).map(command);
+        switches.map(|(wanted, _)| format!("{wanted} = true")).chain(http).chain(commands).collect()
     }
 
     fn asks_for(&self, origin: &Origin) -> bool {
@@ -101,8 +116,21 @@ impl Asks {
 }
 
 fn http(origins: impl IntoIterator<Item = impl ToString>) -> String {
-    let quoted: Vec<String> = origins.into_iter().map(|origin| format!("\"{}\"", origin.to_string())).collect();
-    format!("http = [{}]", quoted.join(", "))
+    quoted("http", origins)
+}
+
+/// The shortest that grants it: what the program is only the operator knows.
+fn command(name: &CommandName) -> String {
+    format!("commands.{name} = {{ argv = [\"/path/of/its/program\"] }}")
+}
+
+fn quoted(key: &str, values: impl IntoIterator<Item = impl ToString>) -> String {
+    let quoted: Vec<String> = values.into_iter().map(|value| format!("\"{}\"", value.to_string())).collect();
+    format!("{key} = [{}]", quoted.join(", "))
+}
+
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<CommandName>, D::Error> {
+    BTreeMap::<CommandName, IgnoredAny>::deserialize(deserializer).map(|sections| sections.into_keys().collect())
 }
 
 #[cfg(test)]
@@ -140,6 +168,24 @@ mod tests {
         let both = "http = [\"https://a.example:444\", \"https://a.example\"]";
         assert_eq!(told(a, other), Err(Missing::NotGranted(both.to_owned())));
         assert_eq!(told(other, a), Err(Missing::NotAsked(both.to_owned())));
+    }
+
+    #[test]
+    fn a_command_is_allowed_by_its_name_and_the_line_that_is_missing_is_one_that_grants_it() {
+        let name: CommandName = "reload-php".parse().unwrap();
+        let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), Use::Command(&name));
+        let (asked, line) =
+            ("command = [\"reload-php\"]", "commands.reload-php = { argv = [\"/path/of/its/program\"] }");
+        assert_eq!(told(asked, line), Ok(()));
+        assert_eq!(told(asked, "[commands.reload-php]\nargv = [\"/bin/x\"]\nuser = \"root\""), Ok(()));
+        assert_eq!(told(asked, ""), Err(Missing::NotGranted(line.to_owned())));
+        assert_eq!(told(asked, &format!("{line}\n[commands.other]\nargv = []")), Ok(()));
+        assert_eq!(told(asked, "[commands.other]\nargv = []"), Err(Missing::NotGranted(line.to_owned())));
+        assert_eq!(told("", line), Err(Missing::NotAsked(asked.to_owned())));
+        let both = "command = [\"a\", \"reload-php\"]";
+        assert_eq!(told("command = [\"a\"]", line), Err(Missing::NotAsked(both.to_owned())));
+        assert_eq!(asks(both).beyond(&grants(line)), ["commands.a = { argv = [\"/path/of/its/program\"] }"]);
+        assert!(toml::from_str::<Asks>("command = [\"a b\"]").is_err());
     }
 
     #[test]

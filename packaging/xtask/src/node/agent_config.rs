@@ -21,7 +21,7 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
          php_worker = \"{programs}/latchkey-php\"\nfiles_worker = \"{programs}/latchkey-files\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
          php_cache = \"{root}/php-cache\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n\n\
          [ftp]\nsocket = \"{ftp_ask}\"\nserve_socket = \"{ftp}\"\nfolders = \"{root}/run/ftp\"\nlog = \"{ftp_log}\"\n\n\
-         [adapters]\ndirectory = \"{adapters}\"\ncache = \"{root}/adapter-cache\"\n\
+         [adapters]\ndirectory = \"{adapters}\"\noperators = \"{operators}\"\ncache = \"{root}/adapter-cache\"\n\
          runner = \"{programs}/latchkey-runner\"\ncompiler = \"{programs}/latchkey-compiler\"\n",
         paths.broker_socket.display(),
         paths.broker_state.display(),
@@ -31,6 +31,7 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
         ftp_log = paths.ftp_log.display(),
         ftp = paths.ftp_socket.display(),
         adapters = paths.adapters.display(),
+        operators = paths.operators.display(),
     )
 }
 

@@ -14,6 +14,7 @@ wit_bindgen::generate!({
         }
 
         world careless {
+            import latchkey:adapter/command@0.1.0;
             import latchkey:adapter/http@0.1.0;
             import latchkey:adapter/log@0.1.0;
             import latchkey:adapter/mysql@0.1.0;
@@ -31,10 +32,11 @@ use exports::{
     careless::adapter::things::{self, GuestThing},
     latchkey::adapter::databases::{Database, Error, Grant, Guest, Hosting, Privilege, User},
 };
+use latchkey::adapter::command::{Argument, CommandError};
 use latchkey::adapter::mysql::MysqlError;
 use latchkey::adapter::state::StateError;
 use latchkey::adapter::types::{Busy, InvalidField};
-use latchkey::adapter::{log, mysql, state};
+use latchkey::adapter::{command, log, mysql, state};
 
 struct Careless;
 
@@ -134,7 +136,13 @@ impl Guest for Careless {
         Err(Error::NotFound(format!("there is no user {}", shortened(&name))))
     }
 
-    fn delete_user(_: Hosting, _: String, name: String) -> Result<(), Error> {
+    fn delete_user(hosting: Hosting, _: String, name: String) -> Result<(), Error> {
+        let arguments = [("name".to_owned(), Argument::Text(name.clone()))];
+        command::run("forget-user", &arguments).map_err(|error| match error {
+            CommandError::Denied(denial) if !has(&hosting, "hides-command") => Error::Denied(denial.message),
+            CommandError::Invalid(expected) => Error::Invalid(InvalidField { name: "name".into(), expected }),
+            _ => Error::Failed("something went wrong".into()),
+        })?;
         Err(Error::NotFound(format!("there is no user {}", shortened(&name))))
     }
 

@@ -3,6 +3,7 @@
 //! An interface is a file here and a row of [`World::models`]. Arguments and answers are postcard of the WIT's types, as
 //! between the runner and serve.
 
+mod command;
 mod http;
 mod mysql;
 mod state;
@@ -45,6 +46,7 @@ enum Refused {
 /// Everything outside of the component.
 #[derive(Debug, Default)]
 pub struct World {
+    command: command::Commands,
     http: Http,
     mysql: mysql::Mysql,
     state: state::State,
@@ -81,6 +83,11 @@ impl World {
     /// The platform.
     pub fn http(&mut self) -> &mut Http {
         &mut self.http
+    }
+
+    /// What commands print, by their names.
+    pub(crate) fn commands_print(&mut self, table: &[(String, String)]) {
+        self.command.print(table);
     }
 
     /// What a denial says.
@@ -132,8 +139,13 @@ impl World {
     }
 
     /// The table of host interfaces.
-    fn models(&mut self) -> [(&'static str, &mut dyn Model); 3] {
-        [("http", &mut self.http), ("mysql", &mut self.mysql), ("state", &mut self.state)]
+    fn models(&mut self) -> [(&'static str, &mut dyn Model); 4] {
+        [
+            ("command", &mut self.command),
+            ("http", &mut self.http),
+            ("mysql", &mut self.mysql),
+            ("state", &mut self.state),
+        ]
     }
 }
 

@@ -1,6 +1,7 @@
 //! The host functions: what an adapter may have the agent do in the course of one call. A file for each interface;
 //! its shapes are in [`latchkey_adapters::host`].
 
+mod command;
 mod http;
 mod mysql;
 mod state;
@@ -103,6 +104,10 @@ impl Host {
             HostFunction::MysqlEndConnections => {
                 let (user,) = arguments_of(arguments)?;
                 encoded(&self.end_database_connections(user).await)
+            }
+            HostFunction::CommandRun => {
+                let (name, arguments) = arguments_of(arguments)?;
+                encoded(&self.run_command(name, arguments).await)
             }
         }
     }

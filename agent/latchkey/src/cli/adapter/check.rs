@@ -24,6 +24,9 @@ pub(crate) struct Check {
     /// A limit that is another than by default, as under [limits]; may be repeated.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = parse_limit)]
     limits: Vec<(String, u64)>,
+    /// What a command of the operator's prints when the adapter runs it; may be repeated. Other commands print nothing.
+    #[arg(long = "command", value_name = "NAME=TEXT", value_parser = parse_setting)]
+    commands: Vec<(String, String)>,
     /// The folder of latchkey-compiler and latchkey-runner; without it, that of this program, or /usr/lib/latchkey.
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
@@ -37,7 +40,8 @@ impl Check {
         // One byte more than is allowed is enough to see that it is too long.
         let file = fs::File::open(&self.file).map_err(fault)?;
         file.take(COMPONENT_MAX_BYTES + 1).read_to_end(&mut component).map_err(fault)?;
-        let options = Options { settings: self.settings.clone(), limits: self.limits()? };
+        let options =
+            Options { settings: self.settings.clone(), commands: self.commands.clone(), limits: self.limits()? };
         let programs = Programs::find(self.programs.as_deref()).map_err(CallError::check)?;
         let report = latchkey_check::check(&component, &programs, &options).map_err(CallError::check)?;
         if as_json {
@@ -108,6 +112,7 @@ mod tests {
         let check = |name: &str, value| Check {
             file: "x".into(),
             settings: vec![],
+            commands: vec![],
             limits: vec![(name.into(), value)],
             programs: None,
         };

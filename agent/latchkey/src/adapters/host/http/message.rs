@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::adapters::origin::Origin;
-use crate::adapters::secret::Secret;
+use crate::adapters::secret::{Blots, Secret};
 
 /// What is wrong with a URL.
 pub(super) const EXPECTED_URL: &str =
@@ -22,9 +22,6 @@ const BODY_MAX_BYTES: usize = 1 << 20;
 
 /// So many headers at most.
 const HEADERS_MAX: usize = 64;
-
-/// A shorter secret is not looked for in answers: it would be found where it is none.
-const BLOTTED_FROM_BYTES: usize = 6;
 
 /// What is about the connection is the agent's.
 const AGENTS_HEADERS: &[&str] = &[
@@ -45,10 +42,6 @@ const AGENTS_HEADERS: &[&str] = &[
 
 /// All but letters, digits and `-._~`.
 const PERCENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Secrets of a request, as they are and as they were written.
-#[derive(Default)]
-pub(super) struct Blots(Vec<Vec<u8>>);
 
 /// Where a request goes.
 pub(super) fn url(text: &str) -> Result<Url, String> {
@@ -123,7 +116,7 @@ impl<'s, F: Fn(&str) -> Option<&'s Secret>> Writing<F> {
         let written = encoded(placed.encoding, &format!("{}{value}", placed.prefix)).into_bytes();
         // With what is before it only where it cannot be told apart.
         let alone = encoded(placed.encoding, value).into_bytes();
-        self.blots.0.extend([written.clone(), alone, value.as_bytes().to_vec()]);
+        [written.clone(), alone, value.as_bytes().to_vec()].into_iter().for_each(|written| self.blots.add(written));
         Ok(written)
     }
 }
@@ -152,28 +145,13 @@ fn method(method: Method) -> hyper::Method {
     }
 }
 
-impl Blots {
-    /// An answer without the secrets of its request.
-    pub(super) fn response(&self, head: &Parts, mut body: Vec<u8>) -> Response {
-        self.blot_out(&mut body);
-        let headers = head.headers.iter().map(|(name, value)| {
-            let mut value = value.as_bytes().trim_ascii().to_vec();
-            self.blot_out(&mut value);
-            Header { name: name.as_str().to_owned(), value: String::from_utf8_lossy(&value).into_owned() }
-        });
-        Response { status: head.status.as_u16(), headers: headers.collect(), body }
-    }
-
-    fn blot_out(&self, text: &mut [u8]) {
-        for secret in self.0.iter().filter(|secret| secret.len() >= BLOTTED_FROM_BYTES) {
-            let mut rest = &mut *text;
-            while let Some(at) = rest.windows(secret.len()).position(|window| window == secret) {
-                let (found, after) = rest.split_at_mut(at + secret.len());
-                found.iter_mut().skip(at).for_each(|byte| *byte = b'*');
-                rest = after;
-            }
-        }
-    }
+/// An answer without the secrets of its request.
+pub(super) fn response(blots: &Blots, head: &Parts, body: Vec<u8>) -> Response {
+    let headers = head.headers.iter().map(|(name, value)| {
+        let value = blots.blotted(value.as_bytes().trim_ascii().to_vec());
+        Header { name: name.as_str().to_owned(), value: String::from_utf8_lossy(&value).into_owned() }
+    });
+    Response { status: head.status.as_u16(), headers: headers.collect(), body: blots.blotted(body) }
 }
 
 #[cfg(test)]
@@ -268,7 +246,7 @@ mod tests {
         let pieces = vec![placed("token", "", Encoding::Percent)];
         let (_, blots) = write(request(vec![], pieces)).unwrap();
         let (head, ()) = hyper::Response::builder().header("X-Echo", "t0p \"secret\"!").body(()).unwrap().into_parts();
-        let told = blots.response(&head, b"t0p \"secret\" t0p%20%22secret%22 t0p".to_vec());
+        let told = response(&blots, &head, b"t0p \"secret\" t0p%20%22secret%22 t0p".to_vec());
         assert_eq!(String::from_utf8(told.body).unwrap(), "************ ****************** t0p");
         assert_eq!(told.headers, [Header { name: "x-echo".into(), value: "************!".into() }]);
     }

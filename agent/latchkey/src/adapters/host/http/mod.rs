@@ -39,7 +39,7 @@ impl Host {
         match came {
             Ok((head, body)) => {
                 tracing::debug!(adapter, hosting, %origin, status = head.status.as_u16(), "an adapter's request");
-                Ok(blots.response(&head, body.into()))
+                Ok(message::response(&blots, &head, body.into()))
             }
             Err(cut) => {
                 tracing::warn!(adapter, hosting, %origin, %cut, "an adapter's request did not work");

@@ -1,0 +1,141 @@
+//! Commands that the operator wrote down for an adapter: read here from the operator's own file, and run.
+//!
+//! serve says which adapter, hosting and command it is about, and the values for the places that the operator left. The
+//! program, its other arguments and its user come from the file alone.
+
+mod kinds;
+mod line;
+pub(crate) mod operators_file;
+mod process;
+mod roots_own;
+
+use std::{
+    fs::File,
+    io::{self, Seek as _, Write as _},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    time::Duration,
+};
+
+use latchkey_protocol::{COMMAND_DEADLINE_MAX_MS, CommandCall, CommandEnd, FrameSocket};
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::{
+    adapters::config::AdaptersConfig,
+    admission, log,
+    registry::Hosting,
+    slots::{Full, Slots},
+};
+use line::{Expected, RunsAs};
+use operators_file::FileError;
+pub(crate) use process::ProcessError;
+use process::Start;
+use roots_own::NotRoots;
+
+/// The operator's commands on this node.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    operators: PathBuf,
+    slots: Slots,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// How.
+    pub(crate) end: CommandEnd,
+    /// How much of the file is standard output.
+    pub(crate) stdout_bytes: u32,
+    /// What it wrote; none when it was killed.
+    pub(crate) written: Option<OwnedFd>,
+}
+
+/// Why a command was not run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The adapter's name is none.
+    #[error("no adapter of this name is installed")]
+    Adapter,
+    /// The time for it is out of its bounds.
+    #[error("expected 1 to {COMMAND_DEADLINE_MAX_MS} milliseconds")]
+    Deadline,
+    /// The operator has no command of that name for the adapter.
+    #[error("{} has no command {name:?}", file.display())]
+    Missing { file: PathBuf, name: String },
+    /// The operator's file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Somebody else than root could have written the program.
+    #[error(transparent)]
+    Program(#[from] NotRoots),
+    /// A value is not what its place expects.
+    #[error(transparent)]
+    Arguments(#[from] Expected),
+    /// As many as are allowed run.
+    #[error("as many commands as the broker allows are running")]
+    Full(Full),
+    /// It cannot be started, or watched.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// What it wrote cannot be handed over.
+    #[error("cannot hand over what a command wrote")]
+    HandOver(#[source] io::Error),
+}
+
+impl Commands {
+    /// Those of the operator's files in a folder. None runs yet.
+    pub(crate) fn new(config: &AdaptersConfig) -> Self {
+        let slots = Slots::new(config.commands, config.commands_per_hosting);
+        Self { operators: config.operators.clone(), slots }
+    }
+
+    /// Runs one about a hosting whose account was just looked at. Blocks until it has ended; ends it when `connection`
+    /// does. What it started and what stayed in its process group is gone when it returns.
+    pub(crate) fn run(
+        &self,
+        call: &CommandCall,
+        hosting: &Hosting,
+        connection: &FrameSocket,
+    ) -> Result<Ended, CommandError> {
+        if !admission::is_id(&call.adapter) {
+            return Err(CommandError::Adapter);
+        }
+        if !(1..=COMMAND_DEADLINE_MAX_MS).contains(&call.deadline_ms) {
+            return Err(CommandError::Deadline);
+        }
+        let file = self.operators.join(format!("{}.toml", call.adapter));
+        let line = operators_file::command(&file, &call.command)?;
+        let line = line.ok_or_else(|| CommandError::Missing { file, name: call.command.clone() })?;
+        let filled = line.filled(hosting, &call.arguments)?;
+        roots_own::look_at(&line.program)?;
+        let _slot = self.slots.take(&hosting.hosting).map_err(CommandError::Full)?;
+        let start = Start {
+            program: &line.program,
+            arguments: filled.arguments,
+            stdin: filled.stdin,
+            user: match line.runs_as {
+                RunsAs::Root => None,
+                RunsAs::Hosting => Some((hosting.uid, hosting.gid)),
+            },
+            time: line.timeout.min(Duration::from_millis(call.deadline_ms.into())),
+        };
+        let came = process::run(start, connection)?;
+        let (named, end) = (format!("{}: {}", call.adapter, call.command), format!("{:?}", came.end));
+        log::info("a command ended", &[("hosting", &hosting.hosting), ("command", &named), ("end", &end)]);
+        let killed = matches!(came.end, CommandEnd::TimedOut | CommandEnd::TooMuch);
+        let written = (!killed).then(|| sealed(&[&came.stdout, &came.stderr]).map_err(CommandError::HandOver));
+        let stdout_bytes = u32::try_from(came.stdout.len()).unwrap_or(u32::MAX);
+        Ok(Ended { end: came.end, stdout_bytes, written: written.transpose()? })
+    }
+}
+
+/// A file in memory that nobody can change any more.
+fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(rustix::fs::memfd_create(c"command", flags)?);
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    file.rewind()?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
+    Ok(file.into())
+}
