@@ -154,6 +154,13 @@ fn one_is_called_updated_and_removed_while_serve_runs(node: &Node) {
     assert_eq!(adapter.kept(ONE, ""), [("kept".to_owned(), "over the update".to_owned())]);
     assert_eq!(adapter.places(), [adapter.place()]);
 
+    // What is of no use any more does not stay in the cache.
+    let of_no_use = adapter.compiled();
+    adapter.put_component_that_lists("barn");
+    let _ = adapter.install(&["--unsigned"]).done();
+    lists(&adapter, "barn");
+    assert!(adapter.compiled() != of_no_use && !of_no_use.exists() && !of_no_use.with_extension("sha256").exists());
+
     let runner = adapter.runner();
     assert!(adapter.remove().done().contains("Removed."));
     is_nowhere(&adapter);

@@ -20,6 +20,7 @@ crate::trials! {
         state_takes_a_grant_and_is_bounded,
         state_is_apart_for_each_hosting_and_adapter,
         calls_whose_runner_is_killed_are_repeated_once_with_their_keys,
+        changes_come_one_after_another_for_each_hosting,
         one_that_breaks_down_five_times_is_put_aside_and_others_are_not,
         compiled_code_that_was_changed_is_not_run;
     alone:
@@ -135,34 +136,65 @@ fn state_is_apart_for_each_hosting_and_adapter(node: &Node) {
     assert_eq!(kept(&other, ONE), ["3"]);
 }
 
+/// How often each call of `counts-and-waits` about a hosting was begun.
+fn tries(adapter: &Adapter<'_>, hosting: &str) -> Vec<String> {
+    let kept = adapter.kept(hosting, "tries/").into_iter();
+    let mut tries: Vec<String> = kept.map(|(_key, tries)| tries).collect();
+    tries.sort();
+    tries
+}
+
+const PATIENT: &str = "[grants]\nstate = true\n\n[limits]\ncpu_ms = 60000\nwall_ms = 60000\nhost_calls = 100000\n";
+
 fn calls_whose_runner_is_killed_are_repeated_once_with_their_keys(node: &Node) {
     let adapter = Adapter::installed(node, "killed");
-    adapter.write_operators_file(
-        "[grants]\nstate = true\n\n[limits]\ncpu_ms = 60000\nwall_ms = 60000\nhost_calls = 100000\n",
-    );
+    adapter.write_operators_file(PATIENT);
     let _ = adapter.install(&["--unsigned"]).done();
-    let tries = || {
-        let kept = adapter.kept(ONE, "tries/").into_iter();
-        let mut tries: Vec<String> = kept.map(|(_key, tries)| tries).collect();
-        tries.sort();
-        tries
-    };
+    let tries = || [ONE, TWO].map(|hosting| tries(&adapter, hosting).join(" "));
     let runner = adapter.runner();
     thread::scope(|scope| {
-        let calls: Vec<_> = (0..3).map(|_| scope.spawn(|| adapter.does(ONE, "counts-and-waits"))).collect();
-        eventually("three calls under way", || tries() == ["1", "1", "1"]);
+        let calls = [ONE, TWO].map(|hosting| {
+            let adapter = &adapter;
+            scope.spawn(move || adapter.does(hosting, "counts-and-waits"))
+        });
+        eventually("two calls under way", || tries() == ["1", "1"]);
         runner.kill();
         eventually("another runner", || adapter.runners().iter().any(|another| *another != runner));
-        eventually("each repeated once", || tries() == ["2", "2", "2"]);
-        let _ = adapter.keeps(ONE, "go", "yes").done();
+        eventually("each repeated once", || tries() == ["2", "2"]);
+        [ONE, TWO].map(|hosting| adapter.let_go(hosting));
         calls.into_iter().for_each(|call| drop(call.join().unwrap().done().to_owned()));
     });
-    assert_eq!(tries(), ["2", "2", "2"]);
+    assert_eq!(tries(), ["2", "2"]);
     assert!(adapter.listed().unwrap().get("last_break").is_none());
     // Nor does anybody notice when it is killed between calls.
     adapter.runner().kill();
     works(&adapter);
     assert_eq!(adapter.runners().len(), 1);
+}
+
+fn changes_come_one_after_another_for_each_hosting(node: &Node) {
+    let adapter = Adapter::installed(node, "turns");
+    adapter.write_operators_file(PATIENT);
+    let _ = adapter.install(&["--unsigned"]).done();
+    thread::scope(|scope| {
+        let waits = |hosting| {
+            let adapter = &adapter;
+            scope.spawn(move || adapter.does(hosting, "counts-and-waits"))
+        };
+        let first = waits(ONE);
+        eventually("the first under way", || tries(&adapter, ONE) == ["1"]);
+        // More than there are places: whoever waits for their turn takes none.
+        let others: Vec<_> = (0..5).map(|_| waits(ONE)).collect();
+        // A change of another hosting, begun later, is done before them.
+        let elsewhere = waits(TWO);
+        eventually("the other hosting's under way", || tries(&adapter, TWO) == ["1"]);
+        adapter.let_go(TWO);
+        let _ = elsewhere.join().unwrap().done();
+        assert_eq!(tries(&adapter, ONE), ["1"]);
+        adapter.let_go(ONE);
+        [first].into_iter().chain(others).for_each(|call| drop(call.join().unwrap().done().to_owned()));
+    });
+    assert_eq!(tries(&adapter, ONE), ["1"; 6]);
 }
 
 fn one_that_breaks_down_five_times_is_put_aside_and_others_are_not(node: &Node) {

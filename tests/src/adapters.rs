@@ -278,6 +278,12 @@ impl<'n> Adapter<'n> {
         self.call(hosting, ["databases", "rename-database"], &[&key, &value])
     }
 
+    /// Has calls of `counts-and-waits` go on.
+    #[track_caller]
+    pub fn let_go(&self, hosting: &str) {
+        assert_eq!(self.kept(hosting, "let go"), []);
+    }
+
     /// Has it send what is written like this: `GET http://127.0.0.1:80/`.
     #[must_use]
     #[track_caller]

@@ -1,6 +1,8 @@
 //! Compiled components, each beside its digest. Compiled code is code: what is not what was written once is not run.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     fs::{self, File, Permissions},
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
@@ -36,10 +38,7 @@ impl Cache {
     ///
     /// It is kept under the digests of the component and of the compiler: another compiler makes another one.
     pub(super) fn compiled(&self, mut component: File, uids: &Uids) -> Result<File, AdapterError> {
-        let compiler = File::open(&self.compiler).map_err(system("open", &self.compiler))?;
-        let of_compiler = digest(&compiler).map_err(system("read", &self.compiler))?;
-        let of_component = digest(&component).map_err(system("read", &self.directory))?;
-        let key = format!("{of_component}-{}", of_compiler.get(..16).unwrap_or_default());
+        let key = key(&component, &self.of_compiler()?).map_err(system("read", &self.directory))?;
         let path = self.directory.join(format!("{key}.cwasm"));
         // Who only wants to run one does not wait for the compiler.
         if let Ok(file) = whole(&path) {
@@ -55,6 +54,28 @@ impl Cache {
         component.rewind().map_err(system("read", &self.directory))?;
         self.compile(component, &path, uids)?;
         whole(&path).map_err(|_changed| AdapterError::Component)
+    }
+
+    /// Removes what is compiled of other components than these, and what another compiler made. Those that run from it
+    /// have it open.
+    pub(super) fn keep_only(&self, components: &[File]) -> Result<(), AdapterError> {
+        let _compiling = self.compiling.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let of_compiler = self.of_compiler()?;
+        let kept = components.iter().map(|component| key(component, &of_compiler)).collect::<Result<BTreeSet<_>, _>>();
+        let kept = kept.map_err(system("read", &self.directory))?;
+        for entry in fs::read_dir(&self.directory).map_err(system("list", &self.directory))? {
+            let path = entry.map_err(system("list", &self.directory))?.path();
+            let is_kept = path.file_stem().and_then(OsStr::to_str).is_some_and(|stem| kept.contains(stem));
+            if !is_kept {
+                fs::remove_file(&path).map_err(system("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn of_compiler(&self) -> Result<String, AdapterError> {
+        let compiler = File::open(&self.compiler).map_err(system("open", &self.compiler))?;
+        digest(&compiler).map_err(system("read", &self.compiler))
     }
 
     fn compile(&self, component: File, path: &Path, uids: &Uids) -> Result<(), AdapterError> {
@@ -118,6 +139,11 @@ fn whole(path: &Path) -> Result<File, NotWhole> {
     }
     file.rewind().map_err(|_| NotWhole::Other)?;
     Ok(file)
+}
+
+/// What a component is kept under.
+fn key(component: &File, of_compiler: &str) -> io::Result<String> {
+    Ok(format!("{}-{}", digest(component)?, of_compiler.get(..16).unwrap_or_default()))
 }
 
 /// SHA-256 as hexadecimal digits.

@@ -1,6 +1,9 @@
 //! An installed component: opened if nobody but root can have written it.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::{self, File},
+    path::Path,
+};
 
 use latchkey_protocol::COMPONENT_MAX_BYTES;
 use rustix::{
@@ -10,6 +13,12 @@ use rustix::{
 
 use super::{AdapterError, system};
 use crate::admission;
+
+/// Opens those of all adapters; one that cannot be opened is left out.
+pub(super) fn open_all(directory: &Path) -> Vec<File> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| open(directory, entry.file_name().to_str()?).ok()).collect()
+}
 
 /// Opens `adapter.wasm` of an adapter for reading.
 pub(super) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {

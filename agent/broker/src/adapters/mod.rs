@@ -13,9 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use latchkey_protocol::{COMPONENT_MAX_BYTES, FrameError};
+use latchkey_protocol::{COMPONENT_MAX_BYTES, FrameError, chain};
 
-use crate::{slots::Full, workers::StillThere};
+use crate::{log, slots::Full, workers::StillThere};
 use cache::Cache;
 use config::AdaptersConfig;
 use runners::Runners;
@@ -68,7 +68,12 @@ impl Adapters {
     /// Compiles an adapter unless that was done before. Blocks for up to a minute.
     pub(crate) fn compile(&self, name: &str) -> Result<(), AdapterError> {
         let component = component::open(&self.directory, name)?;
-        self.cache.compiled(component, self.runners.uids()).map(drop)
+        self.cache.compiled(component, self.runners.uids())?;
+        // What it replaces, and what was removed, is of no use any more.
+        if let Err(error) = self.cache.keep_only(&component::open_all(&self.directory)) {
+            log::warn("compiled adapters that are of no use were not removed", &[("error", &chain(&error))]);
+        }
+        Ok(())
     }
 
     /// Starts a runner of an adapter; answers with the socket to it. Compiles first if there is need.

@@ -11,6 +11,7 @@ mod origin;
 mod rights;
 mod runner;
 pub(crate) mod secret;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use latchkey_access::{AdapterName, Hosting};
-use latchkey_adapters::{Call, Description, Fault};
+use latchkey_adapters::{Call, Description, Fault, Function};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -33,6 +34,7 @@ use host::{Host, Tls};
 use installed::{Installed, InstalledError, Terms};
 use runner::{Came, Runner, RunnerError};
 use secret::Secrets;
+use turns::Turns;
 
 /// An adapter that broke so often is put aside …
 const BREAKS_MAX: usize = 5;
@@ -58,6 +60,7 @@ struct Adapter {
     description: Description,
     runner: tokio::sync::Mutex<Option<Arc<Runner>>>,
     places: tokio::sync::Semaphore,
+    turns: Turns,
     breaks: Mutex<Vec<(Timestamp, String)>>,
 }
 
@@ -135,6 +138,7 @@ impl Adapters {
             description,
             runner: tokio::sync::Mutex::new(Some(Arc::new(runner))),
             places: tokio::sync::Semaphore::new(CALLS_AT_A_TIME),
+            turns: Turns::default(),
             breaks: Mutex::default(),
         });
         let view = adapter.view(&terms);
@@ -174,6 +178,9 @@ impl Adapters {
     ) -> Result<Value, Problem> {
         let adapter = self.loaded().get(name).cloned().ok_or_else(|| Problem::not_found("adapter"))?;
         adapter.refuse_if_put_aside()?;
+        // Before the place, so that changes that wait for one another leave places to others.
+        let _turn =
+            if adapter.is_change(interface, function) { Some(adapter.turns.take(&hosting.id).await) } else { None };
         let _place = adapter.places.acquire().await.map_err(|error| Problem::internal(&error))?;
         // As the operator has it now: what was granted before the wait may not be any more.
         let terms = read_terms(serve, &adapter.installed).await?;
@@ -291,10 +298,8 @@ impl Adapter {
         (interface, function): (&str, &str),
         mut arguments: Map<String, Value>,
     ) -> Result<String, Problem> {
-        let found = self.description.exports.iter().find(|export| export.name == interface);
-        let found = found.and_then(|export| export.functions.iter().find(|one| one.name == function));
         let missing = || Fault::NoSuchFunction(format!("{interface}.{function}")).to_string();
-        let found = found.ok_or_else(|| Problem::new(Code::Unsupported, missing()))?;
+        let found = self.function(interface, function).ok_or_else(|| Problem::new(Code::Unsupported, missing()))?;
         let about = json!({
             "id": hosting.id.as_str(),
             "system-user": hosting.system_user,
@@ -310,6 +315,16 @@ impl Adapter {
             }
         }
         Ok(Value::Object(arguments).to_string())
+    }
+
+    fn function(&self, interface: &str, function: &str) -> Option<&Function> {
+        let found = self.description.exports.iter().find(|export| export.name == interface)?;
+        found.functions.iter().find(|one| one.name == function)
+    }
+
+    /// Whether a function takes an idempotency key.
+    fn is_change(&self, interface: &str, function: &str) -> bool {
+        self.function(interface, function).is_some_and(|found| found.parameters.iter().any(|one| one == "key"))
     }
 
     fn refuse_if_put_aside(&self) -> Result<(), Problem> {

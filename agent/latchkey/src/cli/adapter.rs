@@ -41,11 +41,11 @@ pub(crate) enum Command {
     /// Check an adapter's signature, put it into its place and load it. Takes effect at once; if it cannot be loaded, the
     /// one before stays. Run it as root.
     ///
-    /// A folder holds adapter.toml, adapter.wasm, adapter.sums (what `sha256sum adapter.toml adapter.wasm` prints) and
+    /// A folder, or an archive that tar made of it, holds adapter.toml, adapter.wasm, adapter.sums (what `sha256sum adapter.toml adapter.wasm` prints) and
     /// adapter.sums.sig (`ssh-keygen -Y sign -n latchkey-adapter -f KEY adapter.sums`), made with one of the keys in
     /// /etc/latchkey/adapter-keys, a line as in authorized_keys for each.
     ///
-    /// Example: latchkey adapter install ./linux
+    /// Example: latchkey adapter install linux.tar
     Install(install::Install),
     /// Stop and remove an adapter, with everything that it keeps. Run it as root.
     ///

@@ -20,9 +20,9 @@ const SIGNED_BY: &str = "signed-by";
 /// `latchkey adapter install`.
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// The folder with the adapter's files.
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    /// The adapter's files: in a folder, or in an archive that tar made.
+    #[arg(value_name = "FILE|DIR")]
+    package: PathBuf,
     /// Take one that nobody has signed; the log says so.
     #[arg(long)]
     unsigned: bool,
@@ -58,7 +58,7 @@ impl Folders {
 
 impl Install {
     pub(super) fn run(&self, client: &Client, folders: &Folders) -> Result<Answer, CallError> {
-        let package = Package::read(&self.folder).map_err(CallError::package)?;
+        let package = Package::read(&self.package).map_err(CallError::package)?;
         let signer = match package.signer(&folders.keys) {
             Err(PackageError::Unsigned(_)) if self.unsigned => None,
             signer => Some(signer.map_err(CallError::package)?),

@@ -1,10 +1,13 @@
 //! An adapter as it is handed on: its files, read once, and who signed them.
 
+mod files;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use files::Files;
 use latchkey_protocol::COMPONENT_MAX_BYTES;
 use sha2::{Digest as _, Sha256};
 use ssh_key::{PublicKey, SshSig};
@@ -19,7 +22,7 @@ pub(super) struct Package {
     pub(super) manifest: Manifest,
     pub(super) manifest_text: String,
     pub(super) component: Vec<u8>,
-    folder: PathBuf,
+    files: Files,
 }
 
 /// Why a package is not installed.
@@ -27,6 +30,14 @@ pub(super) struct Package {
 pub(crate) enum PackageError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("there is no {}", .0.display())]
+    Missing(PathBuf),
+    #[error(
+        "{}: expected a folder, or an archive that `tar cf FILE adapter.toml adapter.wasm adapter.sums adapter.sums.sig` \
+         makes",
+        .0.display()
+    )]
+    Archive(PathBuf),
     #[error("{} is longer than {COMPONENT_MAX_BYTES} bytes", .0.display())]
     TooLong(PathBuf),
     #[error("{} is not valid", path.display())]
@@ -44,34 +55,29 @@ pub(crate) enum PackageError {
 }
 
 impl Package {
-    /// Reads a folder. Nothing of it is read again.
-    pub(super) fn read(folder: &Path) -> Result<Self, PackageError> {
-        let path = folder.join("adapter.toml");
-        let manifest_text = fs::read_to_string(&path).map_err(reading(&path))?;
-        let manifest = toml::from_str::<Manifest>(&manifest_text);
-        let manifest =
-            manifest.map_err(|source| PackageError::Manifest { path: path.clone(), source: Box::new(source) })?;
-        let path = folder.join("adapter.wasm");
-        if fs::metadata(&path).map_err(reading(&path))?.len() > COMPONENT_MAX_BYTES {
-            return Err(PackageError::TooLong(path));
-        }
-        let component = fs::read(&path).map_err(reading(&path))?;
-        Ok(Self { manifest, manifest_text, component, folder: folder.to_owned() })
+    /// Reads a folder or an archive of one. Nothing of it is read again.
+    pub(super) fn read(place: &Path) -> Result<Self, PackageError> {
+        let files = Files::read(place)?;
+        let manifest_text = files.text("adapter.toml")?.to_owned();
+        let invalid = |source| PackageError::Manifest { path: files.path("adapter.toml"), source: Box::new(source) };
+        let manifest = toml::from_str::<Manifest>(&manifest_text).map_err(invalid)?;
+        let component = files.bytes("adapter.wasm").ok_or_else(|| PackageError::Missing(files.path("adapter.wasm")))?;
+        let component = component.to_owned();
+        Ok(Self { manifest, manifest_text, component, files })
     }
 
     /// Who signed it: the comment of the key.
     pub(super) fn signer(&self, keys: &Path) -> Result<String, PackageError> {
-        let sums = self.folder.join("adapter.sums");
-        let said = match fs::read_to_string(&sums) {
-            Ok(said) => said,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(PackageError::Unsigned(sums)),
-            Err(error) => return Err(reading(&sums)(error)),
+        let sums = self.files.path("adapter.sums");
+        let said = match self.files.text("adapter.sums") {
+            Err(PackageError::Missing(_)) => return Err(PackageError::Unsigned(sums)),
+            said => said?,
         };
         if said != self.sums() {
             return Err(PackageError::Sums(sums));
         }
-        let path = self.folder.join("adapter.sums.sig");
-        let text = fs::read_to_string(&path).map_err(reading(&path))?;
+        let path = self.files.path("adapter.sums.sig");
+        let text = self.files.text("adapter.sums.sig")?;
         let signature: SshSig = text.parse().map_err(|_| PackageError::Signature(path.clone()))?;
         let trusted = trusted(keys)?;
         let signer = trusted.iter().find(|key| key.verify(NAMESPACE, said.as_bytes(), &signature).is_ok());
@@ -216,6 +222,38 @@ mod tests {
         component.set_len(COMPONENT_MAX_BYTES + 1).unwrap();
         assert!(refused().contains("longer than"));
         fs::remove_file(author.path("adapter/adapter.wasm")).unwrap();
-        assert!(refused().contains("cannot read"));
+        assert!(refused().contains("there is no") && refused().contains("adapter.wasm"), "{}", refused());
+    }
+
+    #[test]
+    fn an_archive_is_as_good_as_its_folder_and_holds_nothing_else() {
+        let author = Author::new();
+        author.shell("cat mine.pub > keys/mine.pub");
+        author.sign("mine", NAMESPACE);
+        let archive = |line: &str| {
+            author.shell(&format!("cd adapter; tar cf ../adapter.tar {line}"));
+            Package::read(&author.path("adapter.tar"))?.signer(&author.path("keys"))
+        };
+        let files = "adapter.toml adapter.wasm adapter.sums adapter.sums.sig";
+        assert_eq!(archive(files).unwrap(), "mine@example.com");
+        assert_eq!(archive(".").unwrap(), "mine@example.com");
+        assert!(matches!(archive("adapter.toml adapter.wasm"), Err(PackageError::Unsigned(_))));
+        assert!(matches!(archive("adapter.toml"), Err(PackageError::Missing(path)) if path.ends_with("adapter.wasm")));
+        // One of them twice, with another name, as a link, and beside something else.
+        author.shell("cd adapter; ln -s adapter.sums link; echo other > other; mkdir -p deep; cp adapter.sums deep");
+        for line in [
+            &format!("{files} adapter.wasm"),
+            &format!("{files} other"),
+            &format!("{files} deep/adapter.sums"),
+            &format!("{files} ../adapter/adapter.sums -P"),
+            "--transform s/link/adapter.sums/ adapter.toml adapter.wasm link adapter.sums.sig",
+        ] {
+            assert!(matches!(archive(line), Err(PackageError::Archive(_))), "{line}");
+        }
+        for none in ["no archive", &"x".repeat(4096)] {
+            fs::write(author.path("adapter.tar"), none).unwrap();
+            let refused = Package::read(&author.path("adapter.tar")).err().unwrap();
+            assert!(matches!(refused, PackageError::Archive(_)), "{refused:?}");
+        }
     }
 }
