@@ -23,7 +23,9 @@ for program in latchkey-broker latchkey-ftpauth pure-ftpd; do
     install -m 755 "$trial/programs/$program" "/usr/sbin/$program"
 done
 mkdir -p /usr/lib/latchkey /etc/latchkey
-install -m 755 "$trial/programs/latchkey-php" "$trial/programs/latchkey-files" "$trial/programs/attempts" /usr/lib/latchkey
+for program in latchkey-php latchkey-files latchkey-runner latchkey-compiler attempts; do
+    install -m 755 "$trial/programs/$program" /usr/lib/latchkey
+done
 cp -r "$trial/bridge/." /usr/lib/latchkey
 cp "$trial/config/"*.toml "$trial/pure-ftpd/pure-ftpd.conf" /etc/latchkey
 useradd --system --user-group --no-create-home --shell /usr/sbin/nologin latchkey

@@ -14,6 +14,10 @@ step latchkey instance put live --hosting h1 --docroot /home/unit-site/public --
 step latchkey op run live site_name.show
 step systemctl is-active latchkey.service latchkey-broker.service
 
+# An adapter: compiled, run, and heard when it asks for something, which is not granted here.
+step latchkey adapter install --unsigned "$(dirname "$0")/adapter"
+step latchkey adapter run linux h1 databases list-databases
+
 # FTP. Each upload is another sign-in, by TLS.
 step systemctl start latchkey-pure-ftpd.service
 password=$(latchkey op run live ftp_account.create name=deploy --json | sed -n 's/.*"password": *"\([^"]*\)".*/\1/p')

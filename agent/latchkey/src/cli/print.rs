@@ -15,7 +15,9 @@ pub(crate) trait Screen {
     /// Says what went wrong.
     fn problem(&mut self, text: &str);
     /// Whether text may have colours.
-    fn is_coloured(&self) -> bool;
+    fn is_coloured(&self) -> bool {
+        false
+    }
     /// Whether nobody reads the output any longer (`latchkey audit tail --follow | head`).
     fn is_left(&self) -> bool;
 }

@@ -36,10 +36,6 @@ impl Screen for Paper {
         self.err += &format!("{text}\n");
     }
 
-    fn is_coloured(&self) -> bool {
-        false
-    }
-
     fn is_left(&self) -> bool {
         false
     }
