@@ -34,6 +34,8 @@ pub struct Config {
     /// Where cron keeps the crontabs of users.
     #[serde(default = "default_crontabs")]
     pub crontabs: PathBuf,
+    /// cron's own program `crontab`, which replaces the crontabs of hostings for adapters; absent: they are only read.
+    pub crontab_program: Option<PathBuf>,
     /// What PHP may reach besides the home and what every PHP needs.
     #[serde(default)]
     pub php_paths: PhpPaths,
@@ -129,7 +131,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let paths: [(&'static str, &[PathBuf]); 12] = [
+        let paths: [(&'static str, &[PathBuf]); 13] = [
             ("socket", std::slice::from_ref(&self.socket)),
             ("state_dir", std::slice::from_ref(&self.state_dir)),
             ("home_roots", &self.home_roots),
@@ -139,6 +141,7 @@ impl Config {
             ("php_binaries", &self.php_binaries),
             ("php_cache", self.php_cache.as_slice()),
             ("crontabs", std::slice::from_ref(&self.crontabs)),
+            ("crontab_program", self.crontab_program.as_slice()),
             ("php_paths.read", &self.php_paths.read),
             ("php_paths.write", &self.php_paths.write),
             ("php_paths.execute", &self.php_paths.execute),

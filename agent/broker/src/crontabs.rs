@@ -1,20 +1,52 @@
-//! Crontabs of system users, which lie where only root gets to: opened here, read by whoever asked.
+//! Crontabs of system users, which lie where only root gets to: opened here, read by whoever asked, replaced by cron's own
+//! program.
+//!
+//! That program (`crontab`) is run as the hosting's user and with the group of the directory, which is what its setgid
+//! bit would give it: the text is parsed with no right that its user does not have at a shell, and cron.allow counts.
 
 use std::{
-    os::fd::{AsRawFd as _, OwnedFd},
+    fs::File,
+    io::Read as _,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::{fs::FileExt as _, process::CommandExt as _},
+    },
     path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
 };
 
 use latchkey_protocol::CRONTAB_MAX_BYTES;
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags},
+    fs::{CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags},
     io::Errno,
     process::Uid,
 };
+use sha2::{Digest as _, Sha256};
 
-use crate::{refusal::Refusal, registry::Hosting, rights::RightsOf};
+use crate::{
+    refusal::Refusal,
+    registry::Hosting,
+    rights::RightsOf,
+    spawn::{SpawnError, run_short, worker},
+    turns::Turns,
+};
 
-/// A crontab could not be opened for a reason of the system's.
+/// How long a change waits for the one before it, and how long the program may take. serve waits longer than both.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// So much of what the program says is kept.
+const SAID_MAX_BYTES: usize = 2048;
+
+/// Where they lie, and what replaces them.
+#[derive(Debug)]
+pub(crate) struct Crontabs {
+    directory: PathBuf,
+    program: Option<PathBuf>,
+    turns: Turns,
+}
+
+/// A crontab could not be worked on for a reason of the system's.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} the crontab of {user} in {directory:?}")]
 struct CrontabError {
@@ -25,28 +57,121 @@ struct CrontabError {
     source: Errno,
 }
 
-/// Opens the crontab of a hosting's system user for reading; `None` when it has none.
-///
-/// Its name comes from the registry, no link is followed, and what is there has to be a file of that user, at most
-/// [`CRONTAB_MAX_BYTES`] long. Root only finds it: it is opened with that user's rights, so that nothing else can be read
-/// this way and the broker needs no capability to pass over the modes of files.
-pub(crate) fn open(directory: &Path, hosting: &Hosting) -> Result<Option<OwnedFd>, Refusal> {
-    let failed = |action| {
-        let (user, directory) = (hosting.system_user.clone(), directory.to_owned());
-        move |source| Refusal::internal(&CrontabError { action, user, directory, source })
-    };
-    let Some(found) = find(directory, &hosting.system_user).map_err(failed("find"))? else { return Ok(None) };
-    let facts = rustix::fs::fstat(&found).map_err(failed("look at"))?;
-    if !FileType::from_raw_mode(facts.st_mode).is_file() {
-        return Err(not_a_crontab("no regular file"));
+/// The program did not come to an end.
+#[derive(Debug, thiserror::Error)]
+enum ProgramError {
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("cannot make a file in memory")]
+    Memory(#[from] Errno),
+    #[error("cannot read what the program said")]
+    Said(#[source] std::io::Error),
+    #[error("the program did not end within {} s and was killed", PATIENCE.as_secs())]
+    Overdue,
+}
+
+impl Crontabs {
+    /// Of that directory; without a program they are only read.
+    pub(crate) fn new(directory: &Path, program: Option<&Path>) -> Self {
+        Self { directory: directory.to_owned(), program: program.map(Path::to_owned), turns: Turns::default() }
     }
-    if facts.st_uid != hosting.uid {
-        return Err(not_a_crontab("somebody else's"));
+
+    /// Opens the crontab of a hosting's system user for reading; `None` when it has none.
+    ///
+    /// Its name comes from the registry, no link is followed, and what is there has to be a file of that user, at most
+    /// [`CRONTAB_MAX_BYTES`] long. Root only finds it: it is opened with that user's rights, so that nothing else can be
+    /// read this way and the broker needs no capability to pass over the modes of files.
+    pub(crate) fn open(&self, hosting: &Hosting) -> Result<Option<OwnedFd>, Refusal> {
+        let Some(found) =
+            find(&self.directory, &hosting.system_user).map_err(|errno| self.failed("find", hosting, errno))?
+        else {
+            return Ok(None);
+        };
+        let facts = rustix::fs::fstat(&found).map_err(|errno| self.failed("look at", hosting, errno))?;
+        if !FileType::from_raw_mode(facts.st_mode).is_file() {
+            return Err(not_a_crontab("no regular file"));
+        }
+        if facts.st_uid != hosting.uid {
+            return Err(not_a_crontab("somebody else's"));
+        }
+        if u64::try_from(facts.st_size).unwrap_or(u64::MAX) > CRONTAB_MAX_BYTES {
+            return Err(not_a_crontab("too long"));
+        }
+        let opened = open_as(Uid::from_raw(hosting.uid), &found);
+        opened.map(Some).map_err(|errno| self.failed("open", hosting, errno))
     }
-    if u64::try_from(facts.st_size).unwrap_or(u64::MAX) > CRONTAB_MAX_BYTES {
-        return Err(not_a_crontab("too long"));
+
+    /// Replaces it if the SHA-256 of what is there is `was`; an empty text takes it away. What cron does not take is refused
+    /// in its words, and changes nothing. Changes of one user's wait for each other; somebody who runs `crontab` in the
+    /// same milliseconds is not waited for. Blocks.
+    pub(crate) fn replace(&self, hosting: &Hosting, was: &str, text: &[u8]) -> Result<(), Refusal> {
+        let absent = "the broker's configuration has no crontab_program: crontabs are only read";
+        let program = self.program.as_deref().ok_or_else(|| Refusal::invalid("crontab_program", absent))?;
+        let turn = self.turns.take(&hosting.system_user, PATIENCE);
+        let _turn = turn.ok_or_else(|| Refusal::busy("the crontab is being replaced"))?;
+        let there = self.open(hosting)?.map(read).transpose();
+        let there = there.map_err(|source| Refusal::internal(&ProgramError::Said(source)))?;
+        if hex(&Sha256::digest(there.as_deref().unwrap_or_default())) != was {
+            return Err(Refusal::changed("was", "the crontab is not what was read any more"));
+        }
+        if text.is_empty() && there.is_none() {
+            return Ok(());
+        }
+        let group = self.group(hosting)?;
+        match run(program, (hosting.uid, group), text).map_err(|error| Refusal::internal(&error))? {
+            Ok(()) => Ok(()),
+            Err(said) => Err(Refusal::invalid("text", said)),
+        }
     }
-    open_as(Uid::from_raw(hosting.uid), &found).map(Some).map_err(failed("open"))
+
+    /// The group that may write into the directory, which is no group of anything else.
+    fn group(&self, hosting: &Hosting) -> Result<u32, Refusal> {
+        let facts = rustix::fs::stat(&self.directory).map_err(|errno| self.failed("look for", hosting, errno))?;
+        let is_open_to_it = facts.st_mode & 0o030 == 0o030;
+        if facts.st_uid == 0 && facts.st_gid != 0 && is_open_to_it {
+            return Ok(facts.st_gid);
+        }
+        let expected = "expected a cron whose directory of crontabs has a group of its own that may write, as Debian's";
+        Err(Refusal::invalid("crontab_program", expected))
+    }
+
+    fn failed(&self, action: &'static str, hosting: &Hosting, source: Errno) -> Refusal {
+        let (user, directory) = (hosting.system_user.clone(), self.directory.clone());
+        Refusal::internal(&CrontabError { action, user, directory, source })
+    }
+}
+
+/// Has the program put a text in place of the user's crontab, or take it away; what it says if it refuses.
+fn run(program: &Path, (uid, gid): (u32, u32), text: &[u8]) -> Result<Result<(), String>, ProgramError> {
+    // Files in memory on both ends: neither can make the other wait. What it says is cut off where this one is full.
+    let said = File::from(rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    rustix::fs::ftruncate(&said, SAID_MAX_BYTES as u64)?;
+    rustix::fs::fcntl_add_seals(&said, SealFlags::GROW)?;
+    let told = said.try_clone().map_err(ProgramError::Said)?;
+    let mut command = worker(program);
+    command.arg(if text.is_empty() { "-r" } else { "-" }).uid(uid).gid(gid);
+    command.stdin(latchkey_protocol::seal_text(text)?).stdout(Stdio::null()).stderr(told);
+    let status = run_short(command, PATIENCE)?.ok_or(ProgramError::Overdue)?;
+    if status.success() {
+        return Ok(Ok(()));
+    }
+    let mut words = vec![0; SAID_MAX_BYTES];
+    said.read_exact_at(&mut words, 0).map_err(ProgramError::Said)?;
+    let words: Vec<u8> = words.into_iter().take_while(|byte| *byte != 0).collect();
+    let words = String::from_utf8_lossy(&words);
+    let words: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Ok(Err(if words.is_empty() { format!("the program crontab: {status}") } else { words.join("; ") }))
+}
+
+/// All of what was opened, as long as it may be at most; it may be growing.
+fn read(opened: OwnedFd) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::from(opened).take(CRONTAB_MAX_BYTES + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A handle on the crontab of that name that cannot be read from yet; `None` when there is none, or no cron at all.

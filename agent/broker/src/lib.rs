@@ -28,5 +28,6 @@ mod rights;
 pub mod slots;
 pub mod spawn;
 pub mod system_users;
+mod turns;
 pub mod verbs;
 mod workers;

@@ -32,6 +32,11 @@ impl Refusal {
         Refusal::not_found("hosting", "no hosting with this id is registered")
     }
 
+    /// What is there is not what the field says.
+    pub fn changed(field: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { code: RefusalCode::Changed, field: Some(field), message: message.into() }
+    }
+
     /// Too much is going on.
     pub fn busy(message: impl Into<String>) -> Refusal {
         Refusal { code: RefusalCode::Busy, field: None, message: message.into() }

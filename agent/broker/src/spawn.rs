@@ -1,4 +1,4 @@
-//! Starting `latchkey-php` and staying with it until all of the call is gone.
+//! Starting `latchkey-php` and staying with it until all of the call is gone; shorter programs, too.
 //!
 //! The one place of the broker that starts a program. What PHP may do is confined in `latchkey-php`.
 
@@ -6,7 +6,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -113,6 +113,20 @@ pub fn ask_confinement(program: &Path) -> Result<Confinement, SpawnError> {
     told.ok_or_else(|| SpawnError::Untold { said: String::from_utf8_lossy(&output.stderr).into_owned() })
 }
 
+/// Runs a program that ends by itself; `None` when it did not in that time, and was killed. Blocks.
+pub(crate) fn run_short(mut command: Command, patience: Duration) -> Result<Option<ExitStatus>, SpawnError> {
+    let spawned = command.spawn();
+    let program = command.get_program().to_owned();
+    // Holds the program's descriptors.
+    drop(command);
+    let mut worker = Worker(spawned.map_err(|source| SpawnError::Start { program: program.into(), source })?);
+    let pidfd = worker.pidfd()?;
+    match wait_for(&pidfd, None, now() + patience)? {
+        First::End => worker.wait().map(Some),
+        First::Cancelled | First::Overdue => Ok(None),
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one spawner of the broker, with a cleared environment")]
 pub(crate) fn worker(program: &Path) -> Command {
     let mut command = Command::new(program);
@@ -156,12 +170,7 @@ struct Worker(Child);
 
 impl Worker {
     fn watch(mut self, deadline: Duration, connection: &FrameSocket) -> Result<PhpEnd, SpawnError> {
-        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
-        // Not reaped yet, so the number still means this process.
-        let pidfd = pid
-            .ok_or(Errno::SRCH)
-            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
-            .map_err(|source| watching("open the worker's pidfd", source))?;
+        let pidfd = self.pidfd()?;
         // The worker keeps the deadline itself; this one is for a worker that does not.
         let overdue = now() + deadline + GRACE;
         let first = wait_for(&pidfd, Some(connection), overdue)?;
@@ -172,13 +181,25 @@ impl Worker {
                 let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
             }
         }
-        let status = self.0.wait().map_err(|source| SpawnError::Watch { action: "wait for the worker", source })?;
+        let status = self.wait()?;
         match (first, status.code()) {
             (First::Overdue, _) => Ok(PhpEnd::TimedOut),
             (_, Some(code)) => PhpEnd::from_exit_code(code).ok_or(SpawnError::NotStarted),
             // The worker itself was killed: by the site if it could, by the kernel for want of memory, or just now.
             (_, None) => Ok(PhpEnd::Signalled { signal: Signal::KILL.as_raw() }),
         }
+    }
+
+    fn pidfd(&self) -> Result<OwnedFd, SpawnError> {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        // Not reaped yet, so the number still means this process.
+        pid.ok_or(Errno::SRCH)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
+            .map_err(|source| watching("open the worker's pidfd", source))
+    }
+
+    fn wait(&mut self) -> Result<ExitStatus, SpawnError> {
+        self.0.wait().map_err(|source| SpawnError::Watch { action: "wait for the worker", source })
     }
 }
 

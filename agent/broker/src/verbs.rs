@@ -9,8 +9,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    CommandCall, FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, Purpose, RecordedHead,
-    RegisteredHosting, Reply, Request,
+    CRONTAB_TEXT_MAX_BYTES, CommandCall, FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, Purpose,
+    RecordedHead, RegisteredHosting, Reply, Request,
 };
 use rustix::{
     fs::{FileType, OFlags},
@@ -23,7 +23,7 @@ use crate::{
     audit_heads::{AuditHeads, AuditHeadsError},
     commands::{CommandError, Commands, ProcessError},
     config::Config,
-    crontabs,
+    crontabs::Crontabs,
     files_workers::{FilesWorkers, StartError},
     journal::Journal,
     log,
@@ -42,6 +42,7 @@ pub struct Broker {
     audit_heads: Mutex<AuditHeads>,
     php_calls: Slots,
     files_workers: FilesWorkers,
+    crontabs: Crontabs,
     adapters: Option<Adapters>,
     commands: Option<Commands>,
 }
@@ -67,10 +68,11 @@ impl Broker {
         let php_calls = Slots::new(config.php_calls, config.php_calls_per_hosting);
         let files_workers =
             FilesWorkers::new(&config.files_worker, config.files_workers, config.files_workers_per_hosting);
+        let crontabs = Crontabs::new(&config.crontabs, config.crontab_program.as_deref());
         let adapters = config.adapters.as_ref().map(Adapters::new);
         let commands = config.adapters.as_ref().map(Commands::new);
         let (registry, audit_heads) = (Mutex::new(registry), Mutex::new(audit_heads));
-        Broker { config, registry, audit_heads, php_calls, files_workers, adapters, commands }
+        Broker { config, registry, audit_heads, php_calls, files_workers, crontabs, adapters, commands }
     }
 
     /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
@@ -83,6 +85,9 @@ impl Broker {
                 alone(of_php(descriptors).and_then(|three| self.start_php(&call, three, connection)))
             }
             Request::ReadCrontab { hosting } => none(descriptors).and_then(|()| self.read_crontab(&hosting)),
+            Request::ReplaceCrontab { hosting, was } => {
+                alone(one(descriptors).and_then(|text| self.replace_crontab(&hosting, &was, text)))
+            }
             Request::OpenFiles { hosting } => none(descriptors).and_then(|()| self.open_files(&hosting)),
             Request::StopFiles { hosting } => alone(none(descriptors).and_then(|()| self.stop_files(&hosting))),
             Request::CompileAdapter { adapter } => {
@@ -187,11 +192,25 @@ impl Broker {
     }
 
     fn read_crontab(&self, hosting: &str) -> Result<Answer, Refusal> {
+        let descriptor = self.crontabs.open(&self.readmitted(hosting)?)?;
+        Ok(Answer { reply: Reply::Crontab, descriptor })
+    }
+
+    fn replace_crontab(&self, hosting: &str, was: &str, text: OwnedFd) -> Result<Reply, Refusal> {
+        let hosting = self.readmitted(hosting)?;
+        let text = latchkey_protocol::read_sealed(text, CRONTAB_TEXT_MAX_BYTES);
+        let text = text.map_err(|error| Refusal::invalid("text", error.to_string()))?;
+        self.crontabs.replace(&hosting, was, &text)?;
+        log::info("replaced a crontab", &[("hosting", &hosting.hosting)]);
+        Ok(Reply::Done)
+    }
+
+    /// A registered hosting whose account still is what it was.
+    fn readmitted(&self, hosting: &str) -> Result<Hosting, Refusal> {
         let hosting = self.registry().find(hosting).cloned().ok_or_else(Refusal::unknown_hosting)?;
         let accounts = Accounts::read().map_err(|error| Refusal::internal(&error))?;
         admission::readmit(&hosting, &self.config, &accounts)?;
-        let descriptor = crontabs::open(&self.config.crontabs, &hosting)?;
-        Ok(Answer { reply: Reply::Crontab, descriptor })
+        Ok(hosting)
     }
 
     fn open_files(&self, hosting: &str) -> Result<Answer, Refusal> {
@@ -330,6 +349,12 @@ fn none(descriptors: Vec<OwnedFd>) -> Result<(), Refusal> {
     } else {
         Err(Refusal::invalid("descriptors", "expected none with this request"))
     }
+}
+
+/// For verbs that take one.
+fn one(descriptors: Vec<OwnedFd>) -> Result<OwnedFd, Refusal> {
+    let one = <[OwnedFd; 1]>::try_from(descriptors).map(|[one]| one);
+    one.map_err(|_other_count| Refusal::invalid("descriptors", "expected one with this request"))
 }
 
 /// The three descriptors of a PHP call; pipes or sockets, or for the request a file in memory.

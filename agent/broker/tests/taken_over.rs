@@ -31,7 +31,7 @@ use std::{
 
 use latchkey_protocol::{
     Asked, CommandCall, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall, PhpEnd, Purpose, RefusalCode,
-    Reply, Request,
+    Reply, Request, seal_text,
 };
 use node::{Node, check_refused};
 use rustix::{
@@ -131,6 +131,8 @@ fn no_verb_works_for_a_hosting_that_is_not_registered() {
         let field = Some("hosting");
         check_refused_and_logged(&node, Request::DropHosting { hosting: hosting() }, RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::ReadCrontab { hosting: hosting() }, RefusalCode::NotFound, field);
+        let replace = Request::ReplaceCrontab { hosting: hosting(), was: String::new() };
+        check_refused(&ask_with(&node, replace, vec![seal_text(b"").unwrap()]), RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::OpenFiles { hosting: hosting() }, RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::StopFiles { hosting: hosting() }, RefusalCode::NotFound, field);
         let reply = ask_with(&node, Request::StartPhp(call(&hosting(), "")), of_call());

@@ -17,6 +17,7 @@ mod ftp;
 mod listener;
 mod message;
 mod php_exit;
+mod sealed;
 mod site_path;
 
 pub use audit_head::{NoHead, RecordedHead, is_sha256};
@@ -33,8 +34,9 @@ pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use ftp::{FtpAnswered, FtpAsked, FtpDeed, FtpDid, FtpPassword, FtpSignIn};
 pub use listener::FrameListener;
 pub use message::{
-    AUDIT_HEADS_MAX, Asked, COMPONENT_MAX_BYTES, CRONTAB_MAX_BYTES, Confinement, HostingRegistration,
-    PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, Purpose, RefusalCode, RegisteredHosting, Reply, Request,
+    AUDIT_HEADS_MAX, Asked, COMPONENT_MAX_BYTES, CRONTAB_MAX_BYTES, CRONTAB_TEXT_MAX_BYTES, Confinement,
+    HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, PhpEnd, Purpose, RefusalCode, RegisteredHosting, Reply, Request,
 };
 pub use php_exit::PHP_NOT_STARTED;
+pub use sealed::{SealedError, read_sealed, seal_text};
 pub use site_path::{NAME_MAX_BYTES, SITE_PATH_MAX_BYTES, SitePath, SitePathError};

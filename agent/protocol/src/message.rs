@@ -12,6 +12,9 @@ pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
 /// A crontab is read only up to this length; a longer one is refused.
 pub const CRONTAB_MAX_BYTES: u64 = 256 * 1024;
 
+/// A crontab is written only up to this length: cron puts some lines of its own before it.
+pub const CRONTAB_TEXT_MAX_BYTES: u64 = 255 * 1024;
+
 /// The longest component of an adapter; a longer one is refused.
 pub const COMPONENT_MAX_BYTES: u64 = 32 * 1024 * 1024;
 
@@ -56,6 +59,15 @@ pub enum Request {
     ReadCrontab {
         /// The hosting's id.
         hosting: String,
+    },
+    /// Replaces the crontab of a hosting's system user if it still is what was read, by cron's own program. Carries the
+    /// new text, see [`seal_text`](crate::seal_text); with an empty one there is no crontab afterwards. Answered by
+    /// [`Reply::Done`], or [`RefusalCode::Changed`].
+    ReplaceCrontab {
+        /// The hosting's id.
+        hosting: String,
+        /// SHA-256 of what was read as 64 lower-case hexadecimal digits; of nothing where there was none.
+        was: String,
     },
     /// Starts a files worker for a hosting. Answered by [`Reply::Files`].
     OpenFiles {
@@ -269,6 +281,8 @@ pub enum RefusalCode {
     Invalid,
     /// What it names is not registered.
     NotFound,
+    /// What is there is not what the request takes it for; read it again.
+    Changed,
     /// Too much is going on; repeat it later.
     Busy,
     /// The broker failed; its log has the reason.
@@ -291,6 +305,10 @@ mod tests {
         check(Request::ListHostings, r#""list_hostings""#);
         check(Request::DropHosting { hosting: "h1".into() }, r#"{"drop_hosting":{"hosting":"h1"}}"#);
         check(Request::ReadCrontab { hosting: "h1".into() }, r#"{"read_crontab":{"hosting":"h1"}}"#);
+        check(
+            Request::ReplaceCrontab { hosting: "h1".into(), was: "e3".into() },
+            r#"{"replace_crontab":{"hosting":"h1","was":"e3"}}"#,
+        );
         check(
             Request::StartPhp(PhpCall {
                 hosting: "h1".into(),
@@ -333,6 +351,8 @@ mod tests {
             r#"{"drop_hosting":{"hosting":"h1","force":true}}"#,
             r#"{"run":{"command":"id"}}"#,
             r#"{"read_crontab":{"hosting":"h1","user":"root"}}"#,
+            r#"{"replace_crontab":{"hosting":"h1"}}"#,
+            r#"{"replace_crontab":{"hosting":"h1","was":"","text":"* * * * * id"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":""}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":"","purpose":"ordinary"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"purpose":"most"}}"#,
