@@ -4,6 +4,7 @@
 //! What the runner answers alone is not sent, so it has no number: [`ANSWERED_BY_RUNNER`].
 
 pub mod command;
+pub mod crontab;
 pub mod http;
 pub mod mysql;
 pub mod state;
@@ -63,6 +64,8 @@ functions! {
     MysqlSetGrant = "mysql" "set-grant";
     MysqlEndConnections = "mysql" "end-connections";
     CommandRun = "command" "run";
+    CrontabRead = "crontab" "read";
+    CrontabReplace = "crontab" "replace";
 }
 
 /// `types.denial`.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use latchkey_files::mount::MountId;
 use latchkey_protocol::{
     Asked, COMMAND_STDERR_MAX_BYTES, COMMAND_STDOUT_MAX_BYTES, CRONTAB_MAX_BYTES, CommandCall, CommandEnd, Confinement,
     FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode, RegisteredHosting, Reply, Request,
+    seal_text,
 };
 
 use crate::counted::COUNTED;
@@ -19,6 +20,9 @@ use crate::store::audit::Head;
 
 /// Requests other than PHP calls are answered at once; a broker that is not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A change of a crontab may wait for another one, and cron's own program has some seconds.
+const CRONTAB_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The compiler has a minute of processor time, which may take longer.
 const COMPILER_PATIENCE: Duration = Duration::from_secs(180);
@@ -45,6 +49,9 @@ pub(crate) enum BrokerError {
     /// A descriptor that it handed over could not be read.
     #[error("what the broker handed over cannot be read")]
     HandedOver(#[source] io::Error),
+    /// What it was to be handed could not be made.
+    #[error("what goes to the broker cannot be put into memory")]
+    Text(#[source] io::Error),
     /// It answered something else.
     #[error("the broker answered something unexpected")]
     Unexpected,
@@ -57,11 +64,13 @@ impl From<BrokerError> for Problem {
                 Self { field, ..Self::new(Code::Invalid, message) }
             }
             BrokerError::Refused { code: RefusalCode::NotFound, message, .. } => Self::new(Code::NotFound, message),
+            BrokerError::Refused { code: RefusalCode::Changed, message, .. } => Self::new(Code::Conflict, message),
             BrokerError::Refused { code: RefusalCode::Busy, .. } => {
                 Self::new(Code::Busy, "too many calls to sites of this node at the moment").retry_after(1)
             }
             BrokerError::Refused { code: RefusalCode::Internal, .. }
             | BrokerError::HandedOver(_)
+            | BrokerError::Text(_)
             | BrokerError::Unexpected => Self::internal(&error),
             BrokerError::Unreachable(_) => {
                 tracing::warn!(error = %crate::problem::chain(&error), "the broker does not answer");
@@ -157,6 +166,18 @@ impl Broker {
         read.map(|_| Some(content)).map_err(BrokerError::HandedOver)
     }
 
+    /// Replaces it if the SHA-256 of what is there is `was`; an empty text takes it away. Blocks, for up to some seconds.
+    pub(crate) fn replace_crontab(&self, hosting: String, was: String, text: &[u8]) -> Result<(), BrokerError> {
+        let text = seal_text(text).map_err(|errno| BrokerError::Text(errno.into()))?;
+        let request = Request::ReplaceCrontab { hosting, was };
+        let replied = exchange_over(&self.connect()?, request, &[text.as_fd()], CRONTAB_PATIENCE);
+        count(&replied);
+        match replied?.0 {
+            Reply::Done => Ok(()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
     /// A files worker of a hosting: serve's end of its socket, and the mount of the home. Blocks.
     pub(crate) fn open_files(&self, hosting: String) -> Result<(FrameSocket, MountId), BrokerError> {
         let (reply, descriptors) = self.ask_for_descriptors(Request::OpenFiles { hosting })?;
@@ -214,7 +235,7 @@ impl Broker {
     }
 
     fn exchange(&self, request: Request, patience: Duration) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
-        exchange_over(&self.connect()?, request, patience)
+        exchange_over(&self.connect()?, request, &[], patience)
     }
 }
 
@@ -233,7 +254,7 @@ pub(crate) fn run_command(
     call: CommandCall,
     patience: Duration,
 ) -> Result<CommandEnded, BrokerError> {
-    let came = exchange_over(connection, Request::RunCommand(call), patience + COMMAND_GRACE);
+    let came = exchange_over(connection, Request::RunCommand(call), &[], patience + COMMAND_GRACE);
     count(&came);
     let (reply, descriptors) = came?;
     let Reply::CommandEnded { end, stdout_bytes } = reply else { return Err(BrokerError::Unexpected) };
@@ -250,10 +271,11 @@ pub(crate) fn run_command(
 fn exchange_over(
     connection: &FrameSocket,
     request: Request,
+    beside: &[BorrowedFd<'_>],
     patience: Duration,
 ) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
     connection.set_timeouts(Some(patience))?;
-    connection.send(&asked(request), &[])?;
+    connection.send(&asked(request), beside)?;
     match connection.receive::<Reply>()? {
         (Reply::Refused { code, field, message }, _) => Err(BrokerError::Refused { code, field, message }),
         answer => Ok(answer),
@@ -270,8 +292,8 @@ pub(crate) fn count<T>(outcome: &Result<T, BrokerError>) {
     match outcome {
         Ok(_) => COUNTED.broker_done.count(),
         Err(BrokerError::Refused { .. }) => COUNTED.broker_refused.count(),
-        Err(BrokerError::Unreachable(_) | BrokerError::HandedOver(_) | BrokerError::Unexpected) => {
-            COUNTED.broker_unreachable.count()
-        }
+        Err(
+            BrokerError::Unreachable(_) | BrokerError::HandedOver(_) | BrokerError::Text(_) | BrokerError::Unexpected,
+        ) => COUNTED.broker_unreachable.count(),
     }
 }

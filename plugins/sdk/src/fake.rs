@@ -13,6 +13,7 @@
 //! It has the limits that the agent has on what is kept, and none on time, memory or the number of calls.
 
 pub(crate) mod command;
+pub(crate) mod crontab;
 pub(crate) mod http;
 pub(crate) mod mysql;
 
@@ -22,6 +23,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::crontab::CrontabError;
 use crate::log::Level;
 use crate::mysql::MysqlError;
 use crate::state::StateError;
@@ -47,6 +49,7 @@ struct Played {
     platform: http::Platform,
     mysql: mysql::Server,
     commands: command::Commands,
+    crontab: crontab::Crontab,
 }
 
 /// The agent that the host functions of this thread speak to, until it is dropped.
@@ -103,6 +106,30 @@ impl Host {
     #[must_use]
     pub fn database_password(&self, user: &str) -> Option<String> {
         play(|played| played.mysql.users.get(user).map(|(password, _)| password.clone()))
+    }
+
+    /// Puts a text in place of the crontab, as somebody at a shell does.
+    pub fn has_crontab(&self, text: impl Into<Vec<u8>>) {
+        let text = text.into();
+        play(|played| played.crontab.put(text));
+    }
+
+    /// The crontab; empty when there is none.
+    #[must_use]
+    pub fn crontab(&self) -> Vec<u8> {
+        play(|played| played.crontab.text.clone())
+    }
+
+    /// Has somebody else put these in its place, each just before the adapter replaces it.
+    pub fn somebody_else_puts_crontabs(&self, texts: impl IntoIterator<Item = Vec<u8>>) {
+        let texts = texts.into_iter().collect();
+        play(|played| played.crontab.meanwhile = texts);
+    }
+
+    /// Has every function of `crontab` answer this from now on, until it is given `None`.
+    pub fn crontab_answers(&self, error: impl Into<Option<CrontabError>>) {
+        let error = error.into();
+        play(|played| played.crontab.answers = error);
     }
 
     /// What is kept under a key.

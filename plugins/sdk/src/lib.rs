@@ -27,6 +27,7 @@
 mod bindings;
 pub mod clock;
 pub mod command;
+pub mod crontab;
 mod error;
 mod exports;
 #[cfg(not(target_family = "wasm"))]

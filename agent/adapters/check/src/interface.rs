@@ -12,6 +12,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("cloudflare.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/cloudflare.wit")),
     ("command.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/command.wit")),
     ("cron.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/cron.wit")),
+    ("crontab.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/crontab.wit")),
     ("databases.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/databases.wit")),
     ("dns.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/dns.wit")),
     ("domains.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/domains.wit")),

@@ -7,7 +7,7 @@ use wasmtime::component::Linker;
 use crate::{
     bindings::{
         Everything,
-        latchkey::adapter::{clock as clock_interface, command, http, log, mysql, state, types},
+        latchkey::adapter::{clock as clock_interface, command, crontab, http, log, mysql, state, types},
     },
     clock,
     instance::State,
@@ -110,4 +110,9 @@ asked!(command {
         name: String,
         arguments: Vec<(String, command::Argument)>
     ) -> Result<command::Output, command::CommandError> = CommandRun;
+});
+
+asked!(crontab {
+    read() -> Result<crontab::Table, crontab::CrontabError> = CrontabRead;
+    replace(version: String, text: Vec<u8>) -> Result<(), crontab::CrontabError> = CrontabReplace;
 });

@@ -17,6 +17,8 @@ pub(crate) struct Asks {
     state: bool,
     /// To work on the node's own MariaDB.
     mysql: bool,
+    /// To read and replace the crontab of the hosting's system user.
+    crontab: bool,
     /// To send requests to these origins.
     http: Vec<AskedOrigin>,
     /// To run these commands of the operator's.
@@ -29,6 +31,7 @@ pub(crate) struct Asks {
 pub(crate) struct Grants {
     state: bool,
     mysql: bool,
+    crontab: bool,
     http: Vec<Origin>,
     /// What each of them is the broker reads.
     #[serde(deserialize_with = "names")]
@@ -42,6 +45,8 @@ pub(crate) enum Use<'o> {
     State,
     /// `mysql`.
     Mysql,
+    /// `crontab`.
+    Crontab,
     /// `http`, to an origin.
     Http(&'o Origin),
     /// `command`, one of them.
@@ -53,6 +58,7 @@ impl fmt::Display for Use<'_> {
         match self {
             Self::State => formatter.write_str("state"),
             Self::Mysql => formatter.write_str("mysql"),
+            Self::Crontab => formatter.write_str("crontab"),
             Self::Http(origin) => write!(formatter, "http to {origin}"),
             Self::Command(name) => write!(formatter, "the command {name}"),
         }
@@ -74,11 +80,12 @@ impl Asks {
         let (is_asked, is_granted) = match wanted {
             Use::State => (self.state, granted.state),
             Use::Mysql => (self.mysql, granted.mysql),
+            Use::Crontab => (self.crontab, granted.crontab),
             Use::Http(origin) => (self.asks_for(origin), granted.http.contains(origin)),
             Use::Command(name) => (self.command.contains(name), granted.commands.contains(name)),
         };
         let line = match wanted {
-            Use::State | Use::Mysql => format!("{wanted} = true"),
+            Use::State | Use::Mysql | Use::Crontab => format!("{wanted} = true"),
             // A key stands once in a file: the whole line, with what is there.
             Use::Http(origin) if is_asked => http(granted.http.iter().chain([origin])),
             Use::Http(origin) => http(self.http.iter().map(AskedOrigin::to_string).chain([origin.to_string()])),
@@ -94,7 +101,11 @@ impl Asks {
 
     /// What is asked for and not granted, as lines for the operator's file.
     pub(crate) fn beyond(&self, granted: &Grants) -> Vec<String> {
-        let switches = [(Use::State, self.state && !granted.state), (Use::Mysql, self.mysql && !granted.mysql)];
+        let switches = [
+            (Use::State, self.state && !granted.state),
+            (Use::Mysql, self.mysql && !granted.mysql),
+            (Use::Crontab, self.crontab && !granted.crontab),
+        ];
         let switches = switches.into_iter().filter(|(_, is_missing)| *is_missing);
         let asked = self.http.iter().filter(|asked| match asked {
             AskedOrigin::Exactly(origin) => !granted.http.contains(origin),
@@ -147,7 +158,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_and_granted_may_be_used_and_nothing_else() {
-        for (wanted, line) in [(Use::State, "state = true"), (Use::Mysql, "mysql = true")] {
+        let switches = [(Use::State, "state = true"), (Use::Mysql, "mysql = true"), (Use::Crontab, "crontab = true")];
+        for (wanted, line) in switches {
             let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), wanted);
             assert_eq!(told(line, line), Ok(()));
             assert_eq!(told(line, ""), Err(Missing::NotGranted(line.to_owned())));
@@ -196,6 +208,7 @@ mod tests {
         let one = "state = true\nhttp = [\"https://b.example\"]";
         assert_eq!(told(asked, one), ["http = [\"https://b.example\", \"https://a.example\"]"]);
         assert_eq!(told(asked, asked), Vec::<String>::new());
+        assert_eq!(told("crontab = true\nmysql = true", "mysql = true"), ["crontab = true"]);
         assert_eq!(told("http = [\"https://*\"]", ""), ["http = [\"https://*\"]"]);
         assert_eq!(told("http = [\"https://*\"]", "http = [\"https://a.example\"]"), Vec::<String>::new());
     }

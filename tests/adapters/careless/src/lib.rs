@@ -15,6 +15,7 @@ wit_bindgen::generate!({
 
         world careless {
             import latchkey:adapter/command@0.1.0;
+            import latchkey:adapter/crontab@0.1.0;
             import latchkey:adapter/http@0.1.0;
             import latchkey:adapter/log@0.1.0;
             import latchkey:adapter/mysql@0.1.0;
@@ -33,10 +34,11 @@ use exports::{
     latchkey::adapter::databases::{Database, Error, Grant, Guest, Hosting, Privilege, User},
 };
 use latchkey::adapter::command::{Argument, CommandError};
+use latchkey::adapter::crontab::CrontabError;
 use latchkey::adapter::mysql::MysqlError;
 use latchkey::adapter::state::StateError;
 use latchkey::adapter::types::{Busy, InvalidField};
-use latchkey::adapter::{command, log, mysql, state};
+use latchkey::adapter::{command, crontab, log, mysql, state};
 
 struct Careless;
 
@@ -48,6 +50,10 @@ impl Guest for Careless {
             MysqlError::Denied(denial) if !has(&hosting, "hides-mysql") => Error::Denied(denial.message),
             _ => Error::Failed("something went wrong".into()),
         });
+        crontab::read().map_err(|error| match error {
+            CrontabError::Denied(denial) if !has(&hosting, "hides-crontab") => Error::Denied(denial.message),
+            _ => Error::Failed("something went wrong".into()),
+        })?;
         let names = of_server?.into_iter().map(|database| database.name).chain(keys.into_iter().map(name));
         Ok(names.map(|name| Database { name, size: None, tables: None }).collect())
     }

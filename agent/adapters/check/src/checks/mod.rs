@@ -165,6 +165,15 @@ pub const CALLED: &[Check] = &[
     },
     Check {
         row: Row {
+            id: "denied.crontab",
+            group: Group::Trouble,
+            proves: "a refusal of `crontab` reaches the operator",
+            to_do: "answer `denied` with the denial's message as it came: it names the line that the operator has to write",
+        },
+        run: |bench| denied::of(bench, "crontab"),
+    },
+    Check {
+        row: Row {
             id: "denied.mysql",
             group: Group::Trouble,
             proves: "a refusal of `mysql` reaches the operator",

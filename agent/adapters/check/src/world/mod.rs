@@ -4,6 +4,7 @@
 //! between the runner and serve.
 
 mod command;
+mod crontab;
 mod http;
 mod mysql;
 mod state;
@@ -47,6 +48,7 @@ enum Refused {
 #[derive(Debug, Default)]
 pub struct World {
     command: command::Commands,
+    crontab: crontab::Crontab,
     http: Http,
     mysql: mysql::Mysql,
     state: state::State,
@@ -139,9 +141,10 @@ impl World {
     }
 
     /// The table of host interfaces.
-    fn models(&mut self) -> [(&'static str, &mut dyn Model); 4] {
+    fn models(&mut self) -> [(&'static str, &mut dyn Model); 5] {
         [
             ("command", &mut self.command),
+            ("crontab", &mut self.crontab),
             ("http", &mut self.http),
             ("mysql", &mut self.mysql),
             ("state", &mut self.state),

@@ -138,9 +138,10 @@ fn not_run(error: BrokerError) -> CommandError {
         BrokerError::Refused { code: RefusalCode::Invalid | RefusalCode::NotFound, message, .. } => {
             CommandError::NotStarted(message)
         }
-        BrokerError::Refused { code: RefusalCode::Internal, .. }
+        BrokerError::Refused { code: RefusalCode::Changed | RefusalCode::Internal, .. }
         | BrokerError::Unreachable(_)
         | BrokerError::HandedOver(_)
+        | BrokerError::Text(_)
         | BrokerError::Unexpected => {
             tracing::warn!(error = %chain(&error), "what came of a command is not known");
             CommandError::Ended("the agent's broker did not say what came of it".to_owned())

@@ -2,6 +2,7 @@
 //! its shapes are in [`latchkey_adapters::host`].
 
 mod command;
+mod crontab;
 mod http;
 mod mysql;
 mod state;
@@ -108,6 +109,11 @@ impl Host {
             HostFunction::CommandRun => {
                 let (name, arguments) = arguments_of(arguments)?;
                 encoded(&self.run_command(name, arguments).await)
+            }
+            HostFunction::CrontabRead => encoded(&self.read_crontab().await),
+            HostFunction::CrontabReplace => {
+                let (version, text) = arguments_of(arguments)?;
+                encoded(&self.replace_crontab(version, text).await)
             }
         }
     }
