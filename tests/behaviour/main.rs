@@ -17,6 +17,7 @@ mod adapters_command;
 mod adapters_cpanel;
 mod adapters_http;
 mod adapters_linux;
+mod adapters_linux_cron;
 mod api;
 mod audit;
 mod caches;
@@ -62,7 +63,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 14] = [
+const HOSTINGS: [&str; 15] = [
     ONE,
     TWO,
     FILES,
@@ -77,6 +78,7 @@ const HOSTINGS: [&str; 14] = [
     "move",
     "empty",
     "left",
+    "timed",
 ];
 const ONE: &str = "one";
 const TWO: &str = "two";
@@ -201,6 +203,7 @@ fn main() -> ExitCode {
         adapters_cpanel::trials(),
         adapters_http::trials(),
         adapters_linux::trials(),
+        adapters_linux_cron::trials(),
         new_adapters::trials(),
         api::trials(),
         cli::trials(),

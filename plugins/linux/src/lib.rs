@@ -1,6 +1,8 @@
 //! The adapter of a plain Debian or Ubuntu node.
 
+mod cron;
 mod databases;
+mod logs;
 mod traces;
 
 use sdk::export;
@@ -8,4 +10,4 @@ use sdk::export;
 /// What this node can do.
 struct Linux;
 
-export!(Linux: databases);
+export!(Linux: databases, cron, logs);
