@@ -14,11 +14,11 @@
 
 pub use crate::bindings::latchkey::adapter::command::{Argument, CommandError, Output};
 
+use crate::Error;
 #[cfg(target_family = "wasm")]
 use crate::bindings::latchkey::adapter::command as host;
 #[cfg(not(target_family = "wasm"))]
 use crate::fake::command as host;
-use crate::Error;
 
 /// A command with values for the places that the operator's line has.
 #[derive(Debug, Clone)]

@@ -258,6 +258,72 @@ mod tests {
         assert!(table.text().windows(expected.len()).any(|part| part == expected));
     }
 
+    /// Texts put together at random from what matters here, the same ones each time.
+    fn texts() -> impl Iterator<Item = Vec<u8>> {
+        const PIECES: [&[u8]; 20] = [
+            b"\n",
+            b"\r\n",
+            b" ",
+            b"\t",
+            b"*",
+            b"* * * * * ",
+            b"5 4 * * * ",
+            b"1-5/2",
+            b"@daily ",
+            b"@reboot",
+            b"=",
+            b"A",
+            b"#",
+            b"\\%",
+            b"\xe9",
+            b"\0",
+            TAG,
+            OFF,
+            b"a-1\n",
+            b"x",
+        ];
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        (0..20_000).map(move |_| (0..next(24)).flat_map(|_| PIECES[next(PIECES.len())].to_vec()).collect())
+    }
+
+    #[test]
+    fn whatever_stands_there_nothing_but_the_entry_that_is_meant_is_touched() {
+        let mut entries_met = 0;
+        for text in texts() {
+            let table = Table::parse(&text);
+            let whole = table.text();
+            assert!(whole == text || whole == [&text[..], b"\n"].concat());
+            let entries = table.entries();
+            let ids: std::collections::HashSet<&str> = entries.iter().map(|found| found.listed.id.as_str()).collect();
+            assert_eq!(ids.len(), entries.len());
+            for found in &entries {
+                entries_met += 1;
+                let (before, after) = (&table.lines[..found.from], &table.lines[found.line + 1..]);
+                let mut without = Table::parse(&text);
+                without.remove(found);
+                assert_eq!(without.lines, [before, after].concat());
+                let listed = &found.listed.entry;
+                let mut turned = Table::parse(&text);
+                turned.put(found, &Entry { enabled: !listed.enabled, ..listed.clone() });
+                assert_eq!(
+                    (&turned.lines[..found.line], &turned.lines[found.line + 1..]),
+                    (&table.lines[..found.line], after)
+                );
+                let again = turned.entries().into_iter().find(|other| other.line == found.line).unwrap();
+                assert_eq!(again.listed.entry, Entry { enabled: !listed.enabled, ..listed.clone() });
+                turned.put(&again, listed);
+                assert_eq!(turned.text(), whole);
+            }
+        }
+        assert!(entries_met > 1_000, "{entries_met}");
+    }
+
     #[test]
     fn a_last_line_without_its_end_gets_one() {
         assert_eq!(Table::parse(b"# a\n@daily x").text(), b"# a\n@daily x\n");
