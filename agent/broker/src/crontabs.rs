@@ -143,7 +143,7 @@ impl Crontabs {
 
 /// Has the program put a text in place of the user's crontab, or take it away; what it says if it refuses.
 fn run(program: &Path, (uid, gid): (u32, u32), text: &[u8]) -> Result<Result<(), String>, ProgramError> {
-    // Files in memory on both ends: neither can make the other wait. What it says is cut off where this one is full.
+    // Files in memory on both ends: neither can make the other wait. Once this one is full, what else it says is lost.
     let said = File::from(rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     rustix::fs::ftruncate(&said, SAID_MAX_BYTES as u64)?;
     rustix::fs::fcntl_add_seals(&said, SealFlags::GROW)?;

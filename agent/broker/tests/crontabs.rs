@@ -294,6 +294,30 @@ fn without_the_program_crontabs_are_only_read() {
 }
 
 #[test]
+fn a_cron_that_keeps_crontabs_for_root_alone_is_not_written_to() {
+    let mut node = node();
+    node.stop_broker(rustix::process::Signal::TERM);
+    let config = fs::read_to_string(node.path("broker.toml")).unwrap();
+    fs::write(node.path("broker.toml"), format!("{config}crontab_program = {CRONS_OWN:?}\n")).unwrap();
+    node.run_broker();
+    let it = Replacing { node };
+    let group = fs::metadata("/var/spool/cron/crontabs").unwrap().gid();
+    for (group, mode) in [(0, 0o770), (group, 0o700), (group, 0o750)] {
+        chown(it.node.path("crontabs"), None, Some(group)).unwrap();
+        fs::set_permissions(it.node.path("crontabs"), fs::Permissions::from_mode(mode)).unwrap();
+        check_refused(&it.replace(&it.was(), TEXT), RefusalCode::Invalid, Some("crontab_program"));
+    }
+    assert_eq!(it.listed(), None);
+}
+
+#[test]
+fn however_much_the_program_says_its_beginning_is_told() {
+    let it = Replacing::of_script("n=0; while [ $n -lt 2000 ]; do n=$((n+1)); echo \"bad $n\" >&2; done; exit 1");
+    let Reply::Refused { message, .. } = it.replace(&it.was(), TEXT) else { panic!("it was replaced") };
+    assert!(message.starts_with("bad 1; bad 2; bad 3; ") && (2_000..3_000).contains(&message.len()), "{message}");
+}
+
+#[test]
 fn the_program_has_the_rights_of_the_hostings_user_and_nothing_of_ours() {
     let it = Replacing::of_script("id -u >&2; id -G >&2; env >&2; grep CapPrm /proc/self/status >&2; exit 1");
     let reply = format!("{:?}", it.replace(&it.was(), TEXT));
