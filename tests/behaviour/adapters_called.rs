@@ -161,7 +161,7 @@ fn calls_whose_runner_is_killed_are_repeated_once_with_their_keys(node: &Node) {
         runner.kill();
         eventually("another runner", || adapter.runners().iter().any(|another| *another != runner));
         eventually("each repeated once", || tries() == ["2", "2"]);
-        [ONE, TWO].map(|hosting| adapter.let_go(hosting));
+        let _ = [ONE, TWO].map(|hosting| adapter.let_go(hosting));
         calls.into_iter().for_each(|call| drop(call.join().unwrap().done().to_owned()));
     });
     assert_eq!(tries(), ["2", "2"]);

@@ -14,6 +14,7 @@ mod accounts;
 mod adapters;
 mod adapters_called;
 mod adapters_command;
+mod adapters_config_file;
 mod adapters_cpanel;
 mod adapters_http;
 mod adapters_linux;
@@ -200,6 +201,7 @@ fn main() -> ExitCode {
         adapters::trials(),
         adapters_called::trials(),
         adapters_command::trials(),
+        adapters_config_file::trials(),
         adapters_cpanel::trials(),
         adapters_http::trials(),
         adapters_linux::trials(),

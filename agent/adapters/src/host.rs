@@ -4,6 +4,7 @@
 //! What the runner answers alone is not sent, so it has no number: [`ANSWERED_BY_RUNNER`].
 
 pub mod command;
+pub mod config_file;
 pub mod crontab;
 pub mod http;
 pub mod mysql;
@@ -66,6 +67,10 @@ functions! {
     CommandRun = "command" "run";
     CrontabRead = "crontab" "read";
     CrontabReplace = "crontab" "replace";
+    ConfigFileList = "config-file" "list-files";
+    ConfigFileRead = "config-file" "read";
+    ConfigFileWrite = "config-file" "write";
+    ConfigFileRemove = "config-file" "remove";
 }
 
 /// `types.denial`.

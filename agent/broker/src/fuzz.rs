@@ -14,10 +14,11 @@ use latchkey_protocol::{CommandArgument, DESCRIPTORS_MAX, FrameError, FrameSocke
 
 use crate::{
     audit_heads::AuditHeads,
-    commands::operators_file,
+    commands::Line,
     config::Config,
     ftp::{log_line, question},
     listen,
+    operators_file::{self, Grant},
     registry::{Hosting, Registry},
     slots::Slots,
     verbs::Broker,
@@ -74,6 +75,7 @@ fn frames(bytes: &[u8]) {
         Ok((Reply::Hostings { items }, _)) => assert!(items.is_empty(), "a hosting was registered"),
         Ok((Reply::PhpEnded { .. }, _)) => panic!("PHP was started"),
         Ok((Reply::CommandEnded { .. }, _)) => panic!("a command was started"),
+        Ok((Reply::ConfigFile(_), _)) => panic!("a file was looked at"),
         Ok((Reply::Done | Reply::Refused { .. }, _)) | Err(FrameError::Closed) => {}
         Ok((other, _)) => drop(other),
         Err(error) => panic!("a reply that is none: {error}"),
@@ -93,7 +95,9 @@ fn configurations(bytes: &[u8]) {
 fn operators_commands(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (file, value) = text.split_once('\0').unwrap_or((&text, ""));
-    let Ok(Some(line)) = operators_file::in_text(Path::new("linux.toml"), file, "c") else { return };
+    let Ok(Some(line)) = operators_file::in_text::<Line>(Path::new("linux.toml"), file, Grant::Command, "c") else {
+        return;
+    };
     let hosting = Hosting {
         hosting: "h1".into(),
         system_user: "alice".into(),

@@ -48,6 +48,9 @@ fn run(inherited: Option<std::os::fd::OwnedFd>) -> Result<(), Box<dyn Error>> {
     };
     let connections = config.connections;
     let broker = Arc::new(Broker::new(config, registry, audit_heads));
+    let mending = Arc::clone(&broker);
+    // Beside the rest: a directory that is being looked at is busy.
+    thread::Builder::new().spawn(move || mending.mend())?;
     let shared = Arc::clone(&broker);
     thread::Builder::new().spawn(move || listen::serve(&listener, &shared, &serve, connections))?;
     ready::notify()?;

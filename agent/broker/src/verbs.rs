@@ -9,8 +9,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    CRONTAB_TEXT_MAX_BYTES, CommandCall, FrameSocket, HostingRegistration, PHP_DEADLINE_MAX_MS, PhpCall, Purpose,
-    RecordedHead, RegisteredHosting, Reply, Request,
+    CRONTAB_TEXT_MAX_BYTES, CommandCall, ConfigFileCall, ConfigFileWish, FrameSocket, HostingRegistration,
+    PHP_DEADLINE_MAX_MS, PhpCall, Purpose, RecordedHead, RegisteredHosting, Reply, Request,
 };
 use rustix::{
     fs::{FileType, OFlags},
@@ -21,12 +21,14 @@ use crate::{
     adapters::{AdapterError, Adapters},
     admission,
     audit_heads::{AuditHeads, AuditHeadsError},
-    commands::{CommandError, Commands, ProcessError},
+    commands::{CommandError, Commands},
     config::Config,
+    config_files::{ConfigFileError, ConfigFiles},
     crontabs::Crontabs,
     files_workers::{FilesWorkers, StartError},
     journal::Journal,
     log,
+    process::ProcessError,
     refusal::Refusal,
     registry::{Hosting, Registry},
     slots::{Full, Slots},
@@ -45,6 +47,7 @@ pub struct Broker {
     crontabs: Crontabs,
     adapters: Option<Adapters>,
     commands: Option<Commands>,
+    config_files: Option<ConfigFiles>,
 }
 
 /// What a request is answered with.
@@ -71,8 +74,9 @@ impl Broker {
         let crontabs = Crontabs::new(&config.crontabs, config.crontab_program.as_deref());
         let adapters = config.adapters.as_ref().map(Adapters::new);
         let commands = config.adapters.as_ref().map(Commands::new);
+        let config_files = config.adapters.as_ref().map(ConfigFiles::new);
         let (registry, audit_heads) = (Mutex::new(registry), Mutex::new(audit_heads));
-        Broker { config, registry, audit_heads, php_calls, files_workers, crontabs, adapters, commands }
+        Broker { config, registry, audit_heads, php_calls, files_workers, crontabs, adapters, commands, config_files }
     }
 
     /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
@@ -96,6 +100,7 @@ impl Broker {
             Request::OpenRunner { adapter } => none(descriptors).and_then(|()| self.open_runner(&adapter)),
             Request::StopRunner { adapter } => alone(none(descriptors).and_then(|()| self.stop_runner(&adapter))),
             Request::RunCommand(call) => none(descriptors).and_then(|()| self.run_command(&call, connection)),
+            Request::ConfigFile(call) => self.config_file(&call, descriptors, connection),
             Request::DescribeConfinement => alone(none(descriptors).and_then(|()| self.describe_confinement())),
             Request::RecordAuditHead { seq, hash } => {
                 let head = RecordedHead { seq, hash, set_back_to: None };
@@ -113,6 +118,12 @@ impl Broker {
             log::info("refused a request", &[("field", field), ("reason", &refusal.message)]);
             Answer::from(Reply::from(refusal))
         })
+    }
+
+    /// Takes back changes to configuration files that a broker before this one did not finish. Blocks while the operator's
+    /// programs take that up.
+    pub fn mend(&self) {
+        self.config_files.iter().for_each(ConfigFiles::mend_all);
     }
 
     /// Waits until no state is being written and keeps it so; for the end of the process.
@@ -262,6 +273,27 @@ impl Broker {
         Ok(Answer { reply, descriptor: ended.written })
     }
 
+    fn config_file(
+        &self,
+        call: &ConfigFileCall,
+        descriptors: Vec<OwnedFd>,
+        connection: &FrameSocket,
+    ) -> Result<Answer, Refusal> {
+        let content = match call.wish {
+            ConfigFileWish::Write { .. } => Some(one(descriptors)?),
+            ConfigFileWish::List | ConfigFileWish::Read { .. } | ConfigFileWish::Remove { .. } => {
+                none(descriptors)?;
+                None
+            }
+        };
+        let config_files = self.config_files.as_ref().ok_or_else(no_adapters)?;
+        if self.registry().find(&call.hosting).is_none() {
+            return Err(Refusal::unknown_hosting());
+        }
+        let (came, descriptor) = config_files.carry_out(call, content, connection).map_err(|error| not_done(&error))?;
+        Ok(Answer { reply: Reply::ConfigFile(came), descriptor })
+    }
+
     fn adapters(&self) -> Result<&Adapters, Refusal> {
         self.adapters.as_ref().ok_or_else(no_adapters)
     }
@@ -318,6 +350,23 @@ fn not_run(error: &CommandError) -> Refusal {
         CommandError::Arguments(_) => Refusal::invalid("arguments", error.to_string()),
         CommandError::Full(_) => Refusal::busy(error.to_string()),
         CommandError::Process(_) | CommandError::HandOver(_) => Refusal::internal(error),
+    }
+}
+
+fn not_done(error: &ConfigFileError) -> Refusal {
+    match error {
+        ConfigFileError::Adapter => Refusal::not_found("adapter", error.to_string()),
+        ConfigFileError::Missing { .. } => Refusal::not_found("directory", error.to_string()),
+        ConfigFileError::Deadline => Refusal::invalid("deadline_ms", error.to_string()),
+        ConfigFileError::File(_)
+        | ConfigFileError::NotRoots(_)
+        | ConfigFileError::TooMany
+        | ConfigFileError::Process(ProcessError::Start { .. }) => Refusal::invalid("directory", error.to_string()),
+        ConfigFileError::Name(_) => Refusal::invalid("name", error.to_string()),
+        ConfigFileError::Content => Refusal::invalid("content", error.to_string()),
+        // What the system says of a file is for the operator, and may be over soon.
+        ConfigFileError::Busy | ConfigFileError::System { .. } => Refusal::busy(error.to_string()),
+        ConfigFileError::Process(_) => Refusal::internal(error),
     }
 }
 

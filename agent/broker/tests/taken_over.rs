@@ -30,8 +30,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    Asked, CommandCall, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall, PhpEnd, Purpose, RefusalCode,
-    Reply, Request, seal_text,
+    Asked, CommandCall, ConfigFileCall, ConfigFileWish, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall,
+    PhpEnd, Purpose, RefusalCode, Reply, Request, seal_text,
 };
 use node::{Node, check_refused};
 use rustix::{
@@ -294,6 +294,13 @@ fn a_call_takes_three_open_streams_and_no_other_descriptors() {
             command: "c".into(),
             arguments: vec![],
             deadline_ms: 1,
+        }),
+        Request::ConfigFile(ConfigFileCall {
+            adapter: "linux".into(),
+            hosting: "h1".into(),
+            directory: "d".into(),
+            deadline_ms: 1,
+            wish: ConfigFileWish::List,
         }),
         Request::DescribeConfinement,
         Request::DropHosting { hosting: "h1".into() },

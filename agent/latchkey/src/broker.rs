@@ -1,5 +1,7 @@
 //! The broker as serve sees it: one request, one reply, on a connection of its own.
 
+mod operators;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -8,10 +10,11 @@ use std::time::Duration;
 
 use latchkey_files::mount::MountId;
 use latchkey_protocol::{
-    Asked, COMMAND_STDERR_MAX_BYTES, COMMAND_STDOUT_MAX_BYTES, CRONTAB_MAX_BYTES, CommandCall, CommandEnd, Confinement,
-    FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode, RegisteredHosting, Reply, Request,
-    seal_text,
+    Asked, CRONTAB_MAX_BYTES, Confinement, FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode,
+    RegisteredHosting, Reply, Request, seal_text,
 };
+
+pub(crate) use operators::{CommandEnded, config_file, run_command};
 
 use crate::counted::COUNTED;
 use crate::problem::{Code, Problem};
@@ -26,9 +29,6 @@ const CRONTAB_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The compiler has a minute of processor time, which may take longer.
 const COMPILER_PATIENCE: Duration = Duration::from_secs(180);
-
-/// The broker ends a command in time; for saying so it has so much longer.
-const COMMAND_GRACE: Duration = Duration::from_secs(5);
 
 /// Why the broker did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -237,35 +237,6 @@ impl Broker {
     fn exchange(&self, request: Request, patience: Duration) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
         exchange_over(&self.connect()?, request, &[], patience)
     }
-}
-
-/// A command of the operator's that ended, and what it wrote.
-#[derive(Debug)]
-pub(crate) struct CommandEnded {
-    pub(crate) end: CommandEnd,
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
-}
-
-/// Runs a command of the operator's over a connection of its own. Blocks until it has ended, for so long and a little; it
-/// is ended when the connection is.
-pub(crate) fn run_command(
-    connection: &FrameSocket,
-    call: CommandCall,
-    patience: Duration,
-) -> Result<CommandEnded, BrokerError> {
-    let came = exchange_over(connection, Request::RunCommand(call), &[], patience + COMMAND_GRACE);
-    count(&came);
-    let (reply, descriptors) = came?;
-    let Reply::CommandEnded { end, stdout_bytes } = reply else { return Err(BrokerError::Unexpected) };
-    let mut stdout = Vec::new();
-    if let Some(written) = descriptors.into_iter().next() {
-        let most = (COMMAND_STDOUT_MAX_BYTES + COMMAND_STDERR_MAX_BYTES) as u64;
-        File::from(written).take(most).read_to_end(&mut stdout).map_err(BrokerError::HandedOver)?;
-    }
-    let stdout_bytes = usize::try_from(stdout_bytes).unwrap_or(usize::MAX).min(stdout.len());
-    let stderr = stdout.split_off(stdout_bytes);
-    Ok(CommandEnded { end, stdout, stderr })
 }
 
 fn exchange_over(

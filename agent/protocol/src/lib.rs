@@ -11,6 +11,7 @@ mod audit_head;
 mod bytes;
 mod chain;
 mod command;
+mod config_file;
 mod files;
 mod frame;
 mod ftp;
@@ -26,6 +27,7 @@ pub use command::{
     COMMAND_DEADLINE_MAX_MS, COMMAND_STDERR_MAX_BYTES, COMMAND_STDOUT_MAX_BYTES, CommandArgument, CommandCall,
     CommandEnd, CommandSecret,
 };
+pub use config_file::{CONFIG_FILES_MAX, ConfigFileCall, ConfigFileCame, ConfigFileWish};
 pub use files::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,
     FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place, Walked,

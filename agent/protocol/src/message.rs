@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandCall, CommandEnd, RecordedHead};
+use crate::{CommandCall, CommandEnd, ConfigFileCall, ConfigFileCame, RecordedHead};
 
 /// The longest wall-clock time that a PHP call may ask for, in milliseconds.
 pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
@@ -98,6 +98,10 @@ pub enum Request {
     /// Runs a command that the operator wrote down for an adapter. Answered by [`Reply::CommandEnded`] when it has ended;
     /// closing the connection kills it.
     RunCommand(CommandCall),
+    /// Reads or changes a configuration file in a directory that the operator wrote down for an adapter. A change carries the
+    /// descriptor that [`ConfigFileWish::Write`](crate::ConfigFileWish::Write) says. Answered by [`Reply::ConfigFile`];
+    /// closing the connection takes back what is not confirmed yet.
+    ConfigFile(ConfigFileCall),
     /// Tells what the kernel has of what confines a PHP call. Answered by [`Reply::Confinement`].
     DescribeConfinement,
     /// Records the newest record of the audit chain where serve cannot rewrite it. Answered by [`Reply::Done`].
@@ -215,6 +219,8 @@ pub enum Reply {
         /// How much of the file is standard output.
         stdout_bytes: u32,
     },
+    /// What came of a request about a configuration file. Carries the descriptor that it says.
+    ConfigFile(ConfigFileCame),
     /// What confines a PHP call.
     Confinement(Confinement),
     /// Nothing was done.
@@ -292,7 +298,7 @@ pub enum RefusalCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CommandArgument;
+    use crate::{CommandArgument, ConfigFileWish};
 
     #[track_caller]
     fn check(request: Request, json: &str) {
@@ -332,6 +338,21 @@ mod tests {
                 deadline_ms: 5,
             }),
             r#"{"run_command":{"adapter":"linux","hosting":"h1","command":"reload-php","arguments":[["version",{"text":"8.3"}]],"deadline_ms":5}}"#,
+        );
+    }
+
+    #[test]
+    fn a_configuration_file_is_asked_for_by_names() {
+        let wish = ConfigFileWish::Write { name: "h1.conf".into(), version: None };
+        check(
+            Request::ConfigFile(ConfigFileCall {
+                adapter: "linux".into(),
+                hosting: "h1".into(),
+                directory: "vhosts".into(),
+                deadline_ms: 5,
+                wish,
+            }),
+            r#"{"config_file":{"adapter":"linux","hosting":"h1","directory":"vhosts","deadline_ms":5,"wish":{"write":{"name":"h1.conf","version":null}}}}"#,
         );
     }
 

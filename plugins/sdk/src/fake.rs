@@ -13,6 +13,7 @@
 //! It has the limits that the agent has on what is kept, and none on time, memory or the number of calls.
 
 pub(crate) mod command;
+pub(crate) mod config_file;
 pub(crate) mod crontab;
 pub(crate) mod http;
 pub(crate) mod mysql;
@@ -49,6 +50,7 @@ struct Played {
     platform: http::Platform,
     mysql: mysql::Server,
     commands: command::Commands,
+    config_files: config_file::ConfigFiles,
     crontab: crontab::Crontab,
 }
 

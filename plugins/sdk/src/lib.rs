@@ -27,6 +27,7 @@
 mod bindings;
 pub mod clock;
 pub mod command;
+pub mod config_file;
 pub mod crontab;
 mod error;
 mod exports;

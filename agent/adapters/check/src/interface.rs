@@ -11,6 +11,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("clock.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/clock.wit")),
     ("cloudflare.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/cloudflare.wit")),
     ("command.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/command.wit")),
+    ("config-file.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/config-file.wit")),
     ("cron.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/cron.wit")),
     ("crontab.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/crontab.wit")),
     ("databases.wit", include_str!("../../../../wit/latchkey-adapter@0.1.0/databases.wit")),

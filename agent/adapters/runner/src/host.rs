@@ -7,7 +7,7 @@ use wasmtime::component::Linker;
 use crate::{
     bindings::{
         Everything,
-        latchkey::adapter::{clock as clock_interface, command, crontab, http, log, mysql, state, types},
+        latchkey::adapter::{clock as clock_interface, command, config_file, crontab, http, log, mysql, state, types},
     },
     clock,
     instance::State,
@@ -115,4 +115,16 @@ asked!(command {
 asked!(crontab {
     read() -> Result<crontab::Table, crontab::CrontabError> = CrontabRead;
     replace(version: String, text: Vec<u8>) -> Result<(), crontab::CrontabError> = CrontabReplace;
+});
+
+asked!(config_file {
+    list_files(directory: String) -> Result<Vec<String>, config_file::FileError> = ConfigFileList;
+    read(directory: String, name: String) -> Result<config_file::File, config_file::FileError> = ConfigFileRead;
+    write(
+        directory: String,
+        name: String,
+        version: Option<String>,
+        content: Vec<u8>
+    ) -> Result<(), config_file::FileError> = ConfigFileWrite;
+    remove(directory: String, name: String, version: String) -> Result<(), config_file::FileError> = ConfigFileRemove;
 });

@@ -5,32 +5,22 @@
 
 mod kinds;
 mod line;
-pub(crate) mod operators_file;
-mod process;
-mod roots_own;
 
-use std::{
-    fs::File,
-    io::{self, Seek as _, Write as _},
-    os::fd::OwnedFd,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{io, os::fd::OwnedFd, path::PathBuf, time::Duration};
 
-use latchkey_protocol::{COMMAND_DEADLINE_MAX_MS, CommandCall, CommandEnd, FrameSocket};
-use rustix::fs::{MemfdFlags, SealFlags};
+use latchkey_protocol::{COMMAND_DEADLINE_MAX_MS, CommandCall, CommandEnd, FrameSocket, seal_text};
 
 use crate::{
     adapters::config::AdaptersConfig,
     admission, log,
+    operators_file::{self, FileError, Grant},
+    process::{self, ProcessError, Start},
     registry::Hosting,
+    roots_own::{self, NotRoots},
     slots::{Full, Slots},
 };
+pub(crate) use line::Line;
 use line::{Expected, RunsAs};
-use operators_file::FileError;
-pub(crate) use process::ProcessError;
-use process::Start;
-use roots_own::NotRoots;
 
 /// The operator's commands on this node.
 #[derive(Debug)]
@@ -104,7 +94,7 @@ impl Commands {
             return Err(CommandError::Deadline);
         }
         let file = self.operators.join(format!("{}.toml", call.adapter));
-        let line = operators_file::command(&file, &call.command)?;
+        let line = operators_file::section::<Line>(&file, Grant::Command, &call.command)?;
         let line = line.ok_or_else(|| CommandError::Missing { file, name: call.command.clone() })?;
         let filled = line.filled(hosting, &call.arguments)?;
         roots_own::look_at(&line.program)?;
@@ -119,23 +109,16 @@ impl Commands {
             },
             time: line.timeout.min(Duration::from_millis(call.deadline_ms.into())),
         };
-        let came = process::run(start, connection)?;
+        let came = process::run(start, Some(connection))?;
         let (named, end) = (format!("{}: {}", call.adapter, call.command), format!("{:?}", came.end));
         log::info("a command ended", &[("hosting", &hosting.hosting), ("command", &named), ("end", &end)]);
         let killed = matches!(came.end, CommandEnd::TimedOut | CommandEnd::TooMuch);
-        let written = (!killed).then(|| sealed(&[&came.stdout, &came.stderr]).map_err(CommandError::HandOver));
+        let written = (!killed).then(|| seal_text(&[&came.stdout[..], &came.stderr].concat()));
         let stdout_bytes = u32::try_from(came.stdout.len()).unwrap_or(u32::MAX);
-        Ok(Ended { end: came.end, stdout_bytes, written: written.transpose()? })
+        Ok(Ended {
+            end: came.end,
+            stdout_bytes,
+            written: written.transpose().map_err(|errno| CommandError::HandOver(errno.into()))?,
+        })
     }
-}
-
-/// A file in memory that nobody can change any more.
-fn sealed(parts: &[&[u8]]) -> io::Result<OwnedFd> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = File::from(rustix::fs::memfd_create(c"command", flags)?);
-    parts.iter().try_for_each(|part| file.write_all(part))?;
-    file.rewind()?;
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals)?;
-    Ok(file.into())
 }

@@ -4,7 +4,8 @@
 
 mod address;
 mod answer;
-mod command_name;
+
+mod grant_name;
 mod host;
 pub(crate) mod installed;
 mod origin;

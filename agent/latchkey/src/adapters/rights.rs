@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::command_name::CommandName;
+use super::grant_name::GrantName;
 use super::origin::{AskedOrigin, Origin};
 
 /// What a manifest asks for.
@@ -22,7 +22,10 @@ pub(crate) struct Asks {
     /// To send requests to these origins.
     http: Vec<AskedOrigin>,
     /// To run these commands of the operator's.
-    command: Vec<CommandName>,
+    command: Vec<GrantName>,
+    /// To change files in these directories of the operator's.
+    #[serde(rename = "config-file")]
+    config_file: Vec<GrantName>,
 }
 
 /// What the operator grants.
@@ -35,7 +38,10 @@ pub(crate) struct Grants {
     http: Vec<Origin>,
     /// What each of them is the broker reads.
     #[serde(deserialize_with = "names")]
-    commands: BTreeSet<CommandName>,
+    commands: BTreeSet<GrantName>,
+    /// And of these.
+    #[serde(rename = "config-files", deserialize_with = "names")]
+    config_files: BTreeSet<GrantName>,
 }
 
 /// One thing to use.
@@ -50,7 +56,9 @@ pub(crate) enum Use<'o> {
     /// `http`, to an origin.
     Http(&'o Origin),
     /// `command`, one of them.
-    Command(&'o CommandName),
+    Command(&'o GrantName),
+    /// `config-file`, one of the directories.
+    ConfigFiles(&'o GrantName),
 }
 
 impl fmt::Display for Use<'_> {
@@ -61,6 +69,7 @@ impl fmt::Display for Use<'_> {
             Self::Crontab => formatter.write_str("crontab"),
             Self::Http(origin) => write!(formatter, "http to {origin}"),
             Self::Command(name) => write!(formatter, "the command {name}"),
+            Self::ConfigFiles(name) => write!(formatter, "the directory of configuration files {name}"),
         }
     }
 }
@@ -83,6 +92,7 @@ impl Asks {
             Use::Crontab => (self.crontab, granted.crontab),
             Use::Http(origin) => (self.asks_for(origin), granted.http.contains(origin)),
             Use::Command(name) => (self.command.contains(name), granted.commands.contains(name)),
+            Use::ConfigFiles(name) => (self.config_file.contains(name), granted.config_files.contains(name)),
         };
         let line = match wanted {
             Use::State | Use::Mysql | Use::Crontab => format!("{wanted} = true"),
@@ -91,6 +101,8 @@ impl Asks {
             Use::Http(origin) => http(self.http.iter().map(AskedOrigin::to_string).chain([origin.to_string()])),
             Use::Command(name) if is_asked => command(name),
             Use::Command(name) => quoted("command", self.command.iter().chain([name])),
+            Use::ConfigFiles(name) if is_asked => config_files(name),
+            Use::ConfigFiles(name) => quoted("config-file", self.config_file.iter().chain([name])),
         };
         match (is_asked, is_granted) {
             (true, true) => Ok(()),
@@ -115,6 +127,8 @@ impl Asks {
         let all = || http(granted.http.iter().map(Origin::to_string).chain(asked.iter().cloned()));
         let http = (!asked.is_empty()).then(all);
         let commands = self.command.iter().filter(|name| !granted.commands.contains(name)).map(command);
+        let directories = self.config_file.iter().filter(|name| !granted.config_files.contains(name));
+        let commands = commands.chain(directories.map(config_files));
         switches.map(|(wanted, _)| format!("{wanted} = true")).chain(http).chain(commands).collect()
     }
 
@@ -131,8 +145,14 @@ fn http(origins: impl IntoIterator<Item = impl ToString>) -> String {
 }
 
 /// The shortest that grants it: what the program is only the operator knows.
-fn command(name: &CommandName) -> String {
+fn command(name: &GrantName) -> String {
     format!("commands.{name} = {{ argv = [\"/path/of/its/program\"] }}")
+}
+
+/// The shortest that grants it.
+fn config_files(name: &GrantName) -> String {
+    let rest = "files = \"{hosting}_*.conf\", check = [\"/path/of/its/check\"]";
+    format!("config-files.{name} = {{ directory = \"/path/of/the/files\", {rest} }}")
 }
 
 fn quoted(key: &str, values: impl IntoIterator<Item = impl ToString>) -> String {
@@ -140,8 +160,8 @@ fn quoted(key: &str, values: impl IntoIterator<Item = impl ToString>) -> String 
     format!("{key} = [{}]", quoted.join(", "))
 }
 
-fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<CommandName>, D::Error> {
-    BTreeMap::<CommandName, IgnoredAny>::deserialize(deserializer).map(|sections| sections.into_keys().collect())
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<GrantName>, D::Error> {
+    BTreeMap::<GrantName, IgnoredAny>::deserialize(deserializer).map(|sections| sections.into_keys().collect())
 }
 
 #[cfg(test)]
@@ -184,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_command_is_allowed_by_its_name_and_the_line_that_is_missing_is_one_that_grants_it() {
-        let name: CommandName = "reload-php".parse().unwrap();
+        let name: GrantName = "reload-php".parse().unwrap();
         let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), Use::Command(&name));
         let (asked, line) =
             ("command = [\"reload-php\"]", "commands.reload-php = { argv = [\"/path/of/its/program\"] }");
@@ -198,6 +218,20 @@ mod tests {
         assert_eq!(told("command = [\"a\"]", line), Err(Missing::NotAsked(both.to_owned())));
         assert_eq!(asks(both).beyond(&grants(line)), ["commands.a = { argv = [\"/path/of/its/program\"] }"]);
         assert!(toml::from_str::<Asks>("command = [\"a b\"]").is_err());
+    }
+
+    #[test]
+    fn a_directory_is_allowed_by_its_name_and_beside_commands() {
+        let name: GrantName = "vhosts".parse().unwrap();
+        let told = |asked: &str, granted: &str| asks(asked).check(&grants(granted), Use::ConfigFiles(&name));
+        let asked = "config-file = [\"vhosts\"]";
+        let Err(Missing::NotGranted(line)) = told(asked, "") else { panic!("{asked}") };
+        assert!(line.starts_with("config-files.vhosts = { directory = "), "{line}");
+        assert_eq!(told(asked, &line), Ok(()));
+        assert_eq!(told(asked, &format!("{line}\n[commands.vhosts]\nargv = []")), Ok(()));
+        assert_eq!(told(asked, "commands.vhosts = {}"), Err(Missing::NotGranted(line.clone())));
+        assert_eq!(told("command = [\"vhosts\"]", &line), Err(Missing::NotAsked(asked.to_owned())));
+        assert_eq!(asks(asked).beyond(&grants("")), [line]);
     }
 
     #[test]

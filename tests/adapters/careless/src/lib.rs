@@ -15,6 +15,7 @@ wit_bindgen::generate!({
 
         world careless {
             import latchkey:adapter/command@0.1.0;
+            import latchkey:adapter/config-file@0.1.0;
             import latchkey:adapter/crontab@0.1.0;
             import latchkey:adapter/http@0.1.0;
             import latchkey:adapter/log@0.1.0;
@@ -34,11 +35,12 @@ use exports::{
     latchkey::adapter::databases::{Database, Error, Grant, Guest, Hosting, Privilege, User},
 };
 use latchkey::adapter::command::{Argument, CommandError};
+use latchkey::adapter::config_file::FileError;
 use latchkey::adapter::crontab::CrontabError;
 use latchkey::adapter::mysql::MysqlError;
 use latchkey::adapter::state::StateError;
 use latchkey::adapter::types::{Busy, InvalidField};
-use latchkey::adapter::{command, crontab, log, mysql, state};
+use latchkey::adapter::{command, config_file, crontab, log, mysql, state};
 
 struct Careless;
 
@@ -152,7 +154,11 @@ impl Guest for Careless {
         Err(Error::NotFound(format!("there is no user {}", shortened(&name))))
     }
 
-    fn set_grant(_: Hosting, _: String, user: String, _: String, _: Vec<Privilege>) -> Result<(), Error> {
+    fn set_grant(hosting: Hosting, _: String, user: String, _: String, _: Vec<Privilege>) -> Result<(), Error> {
+        config_file::list_files("grants").map_err(|error| match error {
+            FileError::Denied(denial) if !has(&hosting, "hides-config-file") => Error::Denied(denial.message),
+            _ => Error::Failed("something went wrong".into()),
+        })?;
         let grant = Grant { database: user, privileges: vec![] };
         Err(Error::NotFound(format!("there is no user {}", shortened(&grant.database))))
     }

@@ -156,6 +156,15 @@ pub const CALLED: &[Check] = &[
     },
     Check {
         row: Row {
+            id: "denied.config-file",
+            group: Group::Trouble,
+            proves: "a refusal of `config-file` reaches the operator",
+            to_do: "answer `denied` with the denial's message as it came: it names the line that the operator has to write",
+        },
+        run: |bench| denied::of(bench, "config-file"),
+    },
+    Check {
+        row: Row {
             id: "denied.http",
             group: Group::Trouble,
             proves: "a refusal of `http` reaches the operator",

@@ -4,6 +4,7 @@
 //! between the runner and serve.
 
 mod command;
+mod config_file;
 mod crontab;
 mod http;
 mod mysql;
@@ -48,6 +49,7 @@ enum Refused {
 #[derive(Debug, Default)]
 pub struct World {
     command: command::Commands,
+    config_files: config_file::ConfigFiles,
     crontab: crontab::Crontab,
     http: Http,
     mysql: mysql::Mysql,
@@ -141,9 +143,10 @@ impl World {
     }
 
     /// The table of host interfaces.
-    fn models(&mut self) -> [(&'static str, &mut dyn Model); 5] {
+    fn models(&mut self) -> [(&'static str, &mut dyn Model); 6] {
         [
             ("command", &mut self.command),
+            ("config-file", &mut self.config_files),
             ("crontab", &mut self.crontab),
             ("http", &mut self.http),
             ("mysql", &mut self.mysql),

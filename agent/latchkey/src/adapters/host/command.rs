@@ -1,19 +1,14 @@
 //! `command`: commands that the operator wrote down, run by the broker, which reads for itself what they are.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use latchkey_adapters::host::command::{Argument, CommandError, Output};
-use latchkey_protocol::{
-    COMMAND_DEADLINE_MAX_MS, CommandArgument, CommandCall, CommandEnd, CommandSecret, FrameSocket, RefusalCode,
-};
-use tokio::time::Instant;
+use latchkey_protocol::{CommandArgument, CommandCall, CommandEnd, CommandSecret, RefusalCode};
 
 use super::Host;
-use crate::adapters::command_name::CommandName;
+use super::by_broker::{self, NotAsked};
+use crate::adapters::grant_name::GrantName;
 use crate::adapters::rights::Use;
 use crate::adapters::secret::Blots;
-use crate::broker::{BrokerError, CommandEnded};
+use crate::broker::{self, BrokerError, CommandEnded};
 use crate::problem::chain;
 
 /// So many values at most.
@@ -28,22 +23,19 @@ impl Host {
         name: String,
         arguments: Vec<(String, Argument)>,
     ) -> Result<Output, CommandError> {
-        let name: CommandName = name.parse().map_err(|error| CommandError::Invalid(format!("name: {error}")))?;
+        let name: GrantName = name.parse().map_err(|error| CommandError::Invalid(format!("name: {error}")))?;
         self.check(Use::Command(&name)).map_err(CommandError::Denied)?;
         let (arguments, blots) = self.resolved(arguments).map_err(CommandError::Invalid)?;
-        let left = self.last_moment().saturating_duration_since(Instant::now());
-        let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).min(COMMAND_DEADLINE_MAX_MS);
-        if deadline_ms == 0 {
-            return Err(CommandError::Busy);
-        }
+        let patience = self.time_left().ok_or(CommandError::Busy)?;
         let call = CommandCall {
             adapter: self.name().to_owned(),
             hosting: self.hosting.id.to_string(),
             command: name.to_string(),
             arguments,
-            deadline_ms,
+            deadline_ms: by_broker::millis(patience),
         };
-        let came = self.have_run(call).await;
+        let came = self.have_broker(move |connection| broker::run_command(connection, call, patience)).await;
+        let came = came.map_err(|NotAsked| CommandError::Busy).and_then(|came| came.map_err(not_run).and_then(output));
         let (adapter, hosting) = (self.name(), self.hosting.id.as_str());
         match &came {
             Ok(output) => {
@@ -87,35 +79,6 @@ impl Host {
             resolved.push((name, value));
         }
         Ok((resolved, blots))
-    }
-
-    /// Has the broker run it. When this is dropped, the broker ends it.
-    async fn have_run(&self, call: CommandCall) -> Result<Output, CommandError> {
-        let patience = Duration::from_millis(call.deadline_ms.into());
-        let broker = self.serve.adapters.broker.clone();
-        let connected = self.serve.blocking(move || broker.connect()).await;
-        let connection = match connected {
-            Ok(Ok(connection)) => HangsUp(Arc::new(connection)),
-            Ok(Err(error)) => {
-                tracing::warn!(error = %chain(&error), "the broker does not answer");
-                return Err(CommandError::Busy);
-            }
-            Err(_stopping) => return Err(CommandError::Busy),
-        };
-        let used = connection.0.clone();
-        let came = self.serve.blocking(move || crate::broker::run_command(&used, call, patience)).await;
-        let came = came.map_err(|_stopping| CommandError::Ended("the agent is being stopped".to_owned()))?;
-        came.map_err(not_run).and_then(output)
-    }
-}
-
-/// A connection that is closed when its user is gone, whoever else holds it.
-struct HangsUp(Arc<FrameSocket>);
-
-impl Drop for HangsUp {
-    fn drop(&mut self) {
-        // One that is closed already is as good.
-        let _ = self.0.shutdown();
     }
 }
 

@@ -1,7 +1,9 @@
 //! The host functions: what an adapter may have the agent do in the course of one call. A file for each interface;
 //! its shapes are in [`latchkey_adapters::host`].
 
+mod by_broker;
 mod command;
+mod config_file;
 mod crontab;
 mod http;
 mod mysql;
@@ -50,6 +52,7 @@ impl Host {
     }
 
     /// Carries out one; a fault ends the call.
+    #[expect(clippy::too_many_lines, reason = "one flat match, an arm for each function")]
     pub(super) async fn answer(&mut self, function: HostFunction, arguments: &[u8]) -> Result<Vec<u8>, Fault> {
         match function {
             HostFunction::StateGet => {
@@ -114,6 +117,22 @@ impl Host {
             HostFunction::CrontabReplace => {
                 let (version, text) = arguments_of(arguments)?;
                 encoded(&self.replace_crontab(version, text).await)
+            }
+            HostFunction::ConfigFileList => {
+                let (directory,) = arguments_of(arguments)?;
+                encoded(&self.list_config_files(directory).await)
+            }
+            HostFunction::ConfigFileRead => {
+                let (directory, name) = arguments_of(arguments)?;
+                encoded(&self.read_config_file(directory, name).await)
+            }
+            HostFunction::ConfigFileWrite => {
+                let (directory, name, version, content) = arguments_of(arguments)?;
+                encoded(&self.write_config_file(directory, name, version, content).await)
+            }
+            HostFunction::ConfigFileRemove => {
+                let (directory, name, version) = arguments_of(arguments)?;
+                encoded(&self.remove_config_file(directory, name, version).await)
             }
         }
     }

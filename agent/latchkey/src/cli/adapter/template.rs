@@ -67,7 +67,7 @@ macro_rules! files {
 macro_rules! wit {
     (to $to:literal) => {
         files!("wit/latchkey-adapter@0.1.0/" to $to:
-            "accounts.wit" "certificates.wit" "clock.wit" "cloudflare.wit" "command.wit" "cron.wit" "crontab.wit"
+            "accounts.wit" "certificates.wit" "clock.wit" "cloudflare.wit" "command.wit" "config-file.wit" "cron.wit" "crontab.wit"
             "databases.wit" "dns.wit" "domains.wit" "edge-cache.wit" "ftp-accounts.wit" "http.wit" "log.wit" "logs.wit"
             "mail.wit" "mysql.wit" "phpmyadmin.wit"
             "state.wit" "types.wit" "world.wit"
@@ -80,8 +80,8 @@ const RUST: &[File] = files!("plugins/templates/rust/" to "":
     "src/platform.rs" "src/tests.rs"
 );
 const RUST_SDK: &[File] = files!("plugins/sdk/" to "sdk/":
-    "Cargo.toml" "src/bindings.rs" "src/clock.rs" "src/command.rs" "src/crontab.rs" "src/error.rs" "src/exports.rs"
-    "src/fake.rs" "src/fake/command.rs" "src/fake/crontab.rs" "src/fake/http.rs" "src/fake/mysql.rs" "src/http.rs"
+    "Cargo.toml" "src/bindings.rs" "src/clock.rs" "src/command.rs" "src/config_file.rs" "src/crontab.rs" "src/error.rs" "src/exports.rs"
+    "src/fake.rs" "src/fake/command.rs" "src/fake/config_file.rs" "src/fake/crontab.rs" "src/fake/http.rs" "src/fake/mysql.rs" "src/http.rs"
     "src/lib.rs" "src/log.rs" "src/mysql.rs" "src/panics.rs" "src/state.rs"
 );
 const RUST_WIT: &[File] = wit!(to "sdk/wit/");

@@ -1,4 +1,4 @@
-//! Files that are root's alone: nobody else can write to them, or put another one in their place.
+//! Files and directories that are root's alone: nobody else can write to them, or put another one in their place.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ pub(crate) enum NotRoots {
     #[error("there is no {}", .0.display())]
     Missing(PathBuf),
     /// It is no file, or its path has a link in it.
-    #[error("{} has to be a file, by a path without symbolic links", .0.display())]
+    #[error("{} has to be what it is said to be, by a path without symbolic links", .0.display())]
     NoFile(PathBuf),
     /// Somebody else may write it, or a directory above it.
     #[error("{} has to belong to root and to be writable by root alone", .0.display())]
@@ -33,16 +33,40 @@ pub(crate) enum NotRoots {
 }
 
 /// Opens such a file for reading.
-pub(super) fn open(path: &Path) -> Result<OwnedFd, NotRoots> {
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, NotRoots> {
     opened(path, OFlags::RDONLY | OFlags::NONBLOCK)
 }
 
 /// Only looks whether a file is such a one.
-pub(super) fn look_at(path: &Path) -> Result<(), NotRoots> {
+pub(crate) fn look_at(path: &Path) -> Result<(), NotRoots> {
     opened(path, OFlags::PATH).map(drop)
 }
 
+/// Opens such a directory.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, NotRoots> {
+    check_above(path)?;
+    let (directory, facts) = open_without_links(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    if facts.st_uid == 0 && facts.st_mode & 0o022 == 0 {
+        Ok(directory)
+    } else {
+        Err(NotRoots::OfOthers(path.to_owned()))
+    }
+}
+
 fn opened(path: &Path, how: OFlags) -> Result<OwnedFd, NotRoots> {
+    check_above(path)?;
+    let (file, facts) = open_without_links(path, how)?;
+    if !FileType::from_raw_mode(facts.st_mode).is_file() {
+        return Err(NotRoots::NoFile(path.to_owned()));
+    }
+    if facts.st_uid != 0 || facts.st_mode & 0o022 != 0 {
+        return Err(NotRoots::OfOthers(path.to_owned()));
+    }
+    Ok(file)
+}
+
+/// Whether the directories above are root's.
+fn check_above(path: &Path) -> Result<(), NotRoots> {
     // From above, so that what is looked at is not replaced any more.
     let directories: Vec<&Path> = path.ancestors().skip(1).collect();
     for directory in directories.into_iter().rev() {
@@ -53,14 +77,7 @@ fn opened(path: &Path, how: OFlags) -> Result<OwnedFd, NotRoots> {
             return Err(NotRoots::OfOthers(directory.to_owned()));
         }
     }
-    let (file, facts) = open_without_links(path, how)?;
-    if !FileType::from_raw_mode(facts.st_mode).is_file() {
-        return Err(NotRoots::NoFile(path.to_owned()));
-    }
-    if facts.st_uid != 0 || facts.st_mode & 0o022 != 0 {
-        return Err(NotRoots::OfOthers(path.to_owned()));
-    }
-    Ok(file)
+    Ok(())
 }
 
 fn open_without_links(path: &Path, how: OFlags) -> Result<(OwnedFd, Stat), NotRoots> {

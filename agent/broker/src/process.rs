@@ -1,4 +1,4 @@
-//! A command's process: started with a cleared environment and in a process group of its own, watched, and ended.
+//! A process of the operator's: started with a cleared environment and in a process group of its own, watched, and ended.
 //!
 //! The group ends when its first process does, when its time is over, when it writes too much, and when serve hangs up.
 //! A process that makes a group or a session of its own, as daemons do, is not found any more; the unit ends it with
@@ -28,25 +28,30 @@ use crate::spawn;
 /// Where programs find others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A command, checked.
+/// What is to run, checked.
 #[derive(Debug)]
-pub(super) struct Start<'a> {
-    pub(super) program: &'a Path,
-    pub(super) arguments: Vec<String>,
+pub(crate) struct Start<'a> {
+    /// The program.
+    pub(crate) program: &'a Path,
+    /// Its arguments.
+    pub(crate) arguments: Vec<String>,
     /// What it reads; no more than a pipe takes at once.
-    pub(super) stdin: Vec<u8>,
+    pub(crate) stdin: Vec<u8>,
     /// User and group; root if there are none.
-    pub(super) user: Option<(u32, u32)>,
+    pub(crate) user: Option<(u32, u32)>,
     /// Wall-clock time.
-    pub(super) time: Duration,
+    pub(crate) time: Duration,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) struct Came {
-    pub(super) end: CommandEnd,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
+pub(crate) struct Came {
+    /// How it ended.
+    pub(crate) end: CommandEnd,
+    /// What it wrote.
+    pub(crate) stdout: Vec<u8>,
+    /// And to its standard error.
+    pub(crate) stderr: Vec<u8>,
 }
 
 /// Why it did not run, or not to its end.
@@ -67,8 +72,8 @@ pub(crate) enum ProcessError {
     HungUp,
 }
 
-/// Runs it. Blocks until it has ended.
-pub(super) fn run(start: Start<'_>, connection: &FrameSocket) -> Result<Came, ProcessError> {
+/// Runs it. Blocks until it has ended; ends it when there is a connection and that has anything to read.
+pub(crate) fn run(start: Start<'_>, connection: Option<&FrameSocket>) -> Result<Came, ProcessError> {
     let mut command = spawn::worker(start.program);
     command
         .args(&start.arguments)
@@ -116,7 +121,7 @@ enum Stopped {
 fn watch(
     pidfd: &OwnedFd,
     mut streams: [&mut Stream; 2],
-    connection: &FrameSocket,
+    connection: Option<&FrameSocket>,
     until: Duration,
 ) -> Result<Stopped, ProcessError> {
     loop {
@@ -125,10 +130,9 @@ fn watch(
             return Ok(Stopped::Overdue);
         }
         let left = Timespec::try_from(left).map_err(|_range| watching("wait that long")(Errno::INVAL.into()))?;
-        let mut watched = vec![
-            PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN | PollFlags::RDHUP),
-        ];
+        let mut watched = vec![PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+        let ends = PollFlags::IN | PollFlags::RDHUP;
+        watched.extend(connection.map(|socket| PollFd::from_borrowed_fd(socket.as_fd(), ends)));
         let open = streams.iter().filter_map(|stream| stream.open.as_ref());
         watched.extend(open.map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)));
         match rustix::event::poll(&mut watched, Some(&left)) {
@@ -136,7 +140,7 @@ fn watch(
             Err(error) => return Err(watching("wait for a command")(error.into())),
         }
         let has_come = |at: usize| watched.get(at).is_some_and(|fd| !fd.revents().is_empty());
-        let (has_ended, has_hung_up) = (has_come(0), has_come(1));
+        let (has_ended, has_hung_up) = (has_come(0), connection.is_some() && has_come(1));
         drop(watched);
         // What it wrote before its end is read after that.
         if streams.iter_mut().any(|stream| stream.read_available().is_err()) {
