@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use tempfile::TempDir;
 
-use crate::build::{Build, cache, cargo};
+use crate::build::{Build, cache, cargo, target, workspace};
 use crate::node::{Node, Options, Storage, packages, release};
 use crate::process::{self, Program};
 use crate::random;
@@ -25,9 +25,10 @@ const SFTP: &str = "sftp";
 const ADAPTER: &str = "adapter";
 
 /// What design asks of a figure, by how its name begins.
-const GOALS: [(&str, &str); 22] = [
+const GOALS: [(&str, &str); 23] = [
     ("adapter rust call", "0.25 or less"),
     ("adapter js call", "0.7 or less"),
+    ("read beside two adapters", "1.5 or less"),
     ("read, 16 connections, processor", "0.8 or more"),
     ("read, 16 connections", "0.8 or more"),
     ("read, 1 connections", "0.8 or more"),
@@ -123,7 +124,8 @@ fn measure(built: &Path, names: &[&str], storage: Storage) -> Result<Vec<Figure>
         }
         let components = (*name == ADAPTER).then(|| components(built)).transpose()?;
         if let Some(components) = &components {
-            program = program.env("LATCHKEY_COMPONENTS", components.path());
+            let config = install_hostile(built, &node, components.path())?;
+            program = program.env("LATCHKEY_COMPONENTS", components.path()).env("LATCHKEY_CONFIG", config);
         }
         let status = program.lines(|line| {
             println!("  {line}");
@@ -156,7 +158,7 @@ fn components(built: &Path) -> Result<TempDir> {
     for (language, build) in [
         (
             "rust",
-            "cargo build --quiet --release --target wasm32-wasip2 && cp target/wasm32-wasip2/release/adapter.wasm .",
+            "cargo build --quiet --release --target wasm32-wasip2 --target-dir target && cp target/wasm32-wasip2/release/adapter.wasm .",
         ),
         ("js", "npm ci --silent && npm run build --silent"),
     ] {
@@ -173,6 +175,28 @@ fn components(built: &Path) -> Result<TempDir> {
     let compile = Program::new("rustc").with_our_environment().args(["-O", "-C", "target-feature=+crt-static", "-o"]);
     compile.arg(ready.join("static")).arg(&source).text()?;
     Ok(folder)
+}
+
+/// Installs adapters that never stop, with room for it; answers with the configuration of whoever calls them.
+fn install_hostile(built: &Path, node: &Node, folder: &Path) -> Result<PathBuf> {
+    let (paths, target) = (node.agent()?.paths(), target().join("adapters"));
+    let build = ["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2", "--target-dir"];
+    cargo().directory(workspace().join("tests/adapters")).args(build).arg(&target).text()?;
+    fs::create_dir_all(&paths.operators)?;
+    for name in ["first", "second"] {
+        let adapter = folder.join(name);
+        fs::create_dir(&adapter)?;
+        fs::copy(target.join("wasm32-wasip2/release/hostile.wasm"), adapter.join("adapter.wasm"))?;
+        let manifest =
+            format!("name = \"{name}\"\nversion = \"1.0.0\"\ntitle = \"Never stops\"\n\n[asks]\nstate = true\n");
+        fs::write(adapter.join("adapter.toml"), manifest)?;
+        let limits = "cpu_ms = 10000\nwall_ms = 10000\nhost_calls = 100000\n";
+        let terms = format!("[grants]\nstate = true\n\n[limits]\n{limits}");
+        fs::write(paths.operators.join(format!("{name}.toml")), terms)?;
+        let install = Program::new(built.join("latchkey")).args(["adapter", "install", "--unsigned", "--config"]);
+        install.arg(&paths.serve_config).arg(&adapter).text()?;
+    }
+    Ok(paths.serve_config.clone())
 }
 
 fn ready_file() -> Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! A call of an adapter through its runner (instance, call, one host function, drop) beside a static program that is started
 //! for each call and does nothing: turn about, for the template of each language. And the runner's memory, before and after
-//! ten thousand calls; and how long it takes from a component to its first answer.
+//! ten thousand calls; and how long it takes from a component to its first answer. Last, what others feel of adapters that
+//! never stop (`beside`).
 //!
 //! The runner and the compiler are those that stand beside this program, confined as on a node; host functions are answered
 //! by the conformance kit's models, in memory.
@@ -10,6 +11,8 @@
     clippy::disallowed_methods,
     reason = "a benchmark reads the clock, starts what it compares with and prints what it saw"
 )]
+
+mod beside;
 
 use std::env;
 use std::fs;
@@ -36,7 +39,7 @@ fn main() -> Result<()> {
     for language in ["rust", "js"] {
         measure(language, &programs, &fs::read(components.join(format!("{language}.wasm")))?, &peer)?;
     }
-    Ok(())
+    beside::measure()
 }
 
 fn measure(language: &str, programs: &Programs, component: &[u8], peer: &Path) -> Result<()> {
