@@ -61,6 +61,8 @@ fn a_runner_is_nobody_and_reaches_nothing(node: &Node) {
         assert_eq!(runner.status(set), "0000000000000000", "{set}");
     }
     assert_eq!((runner.status("NoNewPrivs"), runner.status("Seccomp")), ("1".to_owned(), "2".to_owned()));
+    // It lets serve go first.
+    assert_eq!(runner.nice(), 10);
     // Sockets; and of files its own code to read, and the broker's log that every child of it writes to.
     let compiled = adapter.compiled();
     let (sockets, files): (Vec<_>, Vec<_>) =

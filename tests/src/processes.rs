@@ -28,6 +28,16 @@ impl Process {
         line.unwrap_or_else(|| panic!("no {name}: {status}")).trim().to_owned()
     }
 
+    /// How far it lets others go first: 0 as usual, up to 19.
+    #[must_use]
+    #[track_caller]
+    pub fn nice(self) -> i32 {
+        let stat = self.read("stat");
+        // The name, in parentheses, may hold anything; from then on it is the 17th.
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        rest.split(' ').nth(16).unwrap().parse().unwrap()
+    }
+
     /// What is mapped into its memory; nothing once it has ended.
     #[must_use]
     pub fn maps(self) -> String {

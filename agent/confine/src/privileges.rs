@@ -6,6 +6,9 @@ use rustix::{
     thread::{CapabilitySet, CapabilitySets},
 };
 
+/// How far a process steps back that others shall go before: 19 is the most.
+const NICE: i32 = 10;
+
 /// Why something was not given up.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegesError {
@@ -36,6 +39,12 @@ pub fn limit(limits: &[(Resource, u64)]) -> Result<(), PrivilegesError> {
         rustix::process::setrlimit(*resource, new).map_err(system("set a resource limit"))?;
     }
     Ok(())
+}
+
+/// Lets others go first where the processor is short. In the packaged unit the call is refused and makes no difference:
+/// there the weights of units do it.
+pub fn let_others_go_first() {
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// Becomes the system user for good, and proves it. Only in a process of one thread.

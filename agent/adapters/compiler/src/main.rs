@@ -69,6 +69,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Box<dyn Error>> 
         (Resource::Core, 0),
         (Resource::Nofile, 16),
     ])?;
+    privileges::let_others_go_first();
     privileges::drop_all_or_stay(identity.uid, identity.gid)?;
     identity.end_with_broker()?;
     let engine = engine::engine()?;

@@ -38,7 +38,7 @@ const CALLS: &[i64] = &[
     libc::SYS_tgkill,
 ];
 
-/// Second: becomes a user without files, within limits. Whoever started it without being able to change users (an author,
+/// Second: becomes a user without files, within limits, who lets serve go first. Whoever started it without being able to change users (an author,
 /// who tries out an adapter) is that user already; all else is given up all the same.
 ///
 /// No limit of address space: each memory of an instance reserves 4 GiB of it. `memory_bytes` bounds what is used. The
@@ -50,6 +50,7 @@ pub fn become_nobody(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
         (Resource::Core, 0),
         (Resource::Nofile, DESCRIPTORS),
     ])?;
+    privileges::let_others_go_first();
     privileges::drop_all_or_stay(uid, gid)
 }
 
