@@ -52,6 +52,8 @@ pub fn results() -> Result<Results> {
             "warnings",
         ]),
     )?;
+    let of_tests = cargo().directory(workspace().join("tests/adapters"));
+    check("format of the adapters for tests", of_tests.args(["fmt", "--all", "--check"]))?;
     check("format of plugins", cargo_of_plugins().args(["fmt", "--all", "--check"]))?;
     check("lints of plugins", cargo_of_plugins().args(["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
     // The dependency rules look at the crates of every platform.

@@ -19,7 +19,9 @@ wit_bindgen::generate!({
 });
 
 use exports::latchkey::adapter::logs::{Error, Guest, Hosting, Kind, Location};
-use latchkey::adapter::http::{self, Encoding, HttpError, Method, Piece, PlacedSecret, Request, RequestHeader, Response};
+use latchkey::adapter::http::{
+    self, Encoding, HttpError, Method, Piece, PlacedSecret, Request, RequestHeader, Response,
+};
 use latchkey::adapter::types::{Busy, InvalidField};
 
 struct Caller;

@@ -41,7 +41,8 @@ fn send(hosting: &Hosting, method: Method, body: &str) -> Result<Result<Response
 
 fn judged(hosting: &Hosting, answer: Result<Response, HttpError>, is_change: bool) -> Result<(), Error> {
     let habit = habit(hosting);
-    let busy = |message: &str, retry_after_ms| Err(Error::Unavailable(Busy { message: message.into(), retry_after_ms }));
+    let busy =
+        |message: &str, retry_after_ms| Err(Error::Unavailable(Busy { message: message.into(), retry_after_ms }));
     let response = match answer {
         Ok(response) => response,
         Err(HttpError::Denied(_)) if habit == "hides-http" => return Err(Error::Failed("something went wrong".into())),

@@ -33,7 +33,8 @@ impl Guest for Commander {
             return file(text).map_err(not_done);
         }
         let (name, values) = text.split_once('\n').unwrap_or((&text, ""));
-        let arguments: Vec<(String, Argument)> = values.split('\n').filter(|line| !line.is_empty()).map(value).collect();
+        let arguments: Vec<(String, Argument)> =
+            values.split('\n').filter(|line| !line.is_empty()).map(value).collect();
         command::run(name, &arguments).map(told).map_err(failed)
     }
 }
@@ -82,8 +83,10 @@ fn value(line: &str) -> (String, Argument) {
 
 fn told(output: Output) -> Vec<Location> {
     let code = output.code.map_or_else(|| "signal".to_owned(), |code| code.to_string());
-    let log = |title: String, written: &[u8]| {
-        Location { kind: Kind::Other, title, path: String::from_utf8_lossy(written).into_owned() }
+    let log = |title: String, written: &[u8]| Location {
+        kind: Kind::Other,
+        title,
+        path: String::from_utf8_lossy(written).into_owned(),
     };
     vec![log(code, &output.stdout), log("stderr".into(), &output.stderr)]
 }
