@@ -261,7 +261,8 @@ fn logs_are_where_the_operator_says(node: &Node) {
         located.into_iter().map(|row| row["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(paths("a.example"), ["/var/log/nginx/a.example.access.log", "/var/log/nginx/a.example.error.log"]);
-    let settings = "access-log = \"/logs/{user}/{domain}.log\"\nerror-log = \"\"\nphp-log = \"{home}/php.log\"\n";
+    let settings =
+        "access-log = \"/logs/{system_user}/{domain}.log\"\nerror-log = \"\"\nphp-log = \"{home}/php.log\"\n";
     linux.adapter.write_operators_file(&format!("{GRANTS}\n[hostings.{TIMED}.settings]\n{settings}"));
     let hosting = linux.node.hosting(TIMED).unwrap();
     let (user, home) = (&hosting.user.name, hosting.user.home.display());

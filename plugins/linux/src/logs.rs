@@ -55,7 +55,7 @@ impl Logs for Linux {
 
 /// A path with what it is about; `None` where it takes a domain and there is none.
 fn filled(pattern: &str, hosting: &Hosting, domain: Option<&str>) -> Option<String> {
-    let path = pattern.replace("{hosting}", &hosting.id).replace("{user}", &hosting.system_user);
+    let path = pattern.replace("{hosting}", &hosting.id).replace("{system_user}", &hosting.system_user);
     let path = path.replace("{home}", &hosting.home);
     if path.contains("{domain}") { Some(path.replace("{domain}", domain?)) } else { Some(path) }
 }
@@ -63,8 +63,13 @@ fn filled(pattern: &str, hosting: &Hosting, domain: Option<&str>) -> Option<Stri
 /// A domain becomes a part of a path.
 fn check(domain: &str) -> Result<()> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let labels = || domain.split('.');
-    if domain.len() <= 253 && labels().all(|label| !label.is_empty() && label.bytes().all(is_plain)) {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(is_plain)
+    };
+    if domain.len() <= 253 && domain.split('.').all(is_label) {
         return Ok(());
     }
     Err(Error::invalid("domain", "a domain in lower case, as A-labels, without a dot at the end"))
@@ -88,17 +93,33 @@ mod tests {
         assert_eq!(paths(&[], Some("a.example")).unwrap(), usual);
         assert_eq!(paths(&[], None).unwrap(), Vec::<String>::new());
         let settings =
-            [("access-log", "/logs/{user}/{domain}"), ("error-log", ""), ("php-log", "{home}/{hosting}.log")];
+            [("access-log", "/logs/{system_user}/{domain}"), ("error-log", ""), ("php-log", "{home}/{hosting}.log")];
         assert_eq!(paths(&settings, Some("a.example")).unwrap(), ["/logs/h1/a.example", "/home/h1/h1.log"]);
         assert_eq!(paths(&settings, None).unwrap(), ["/home/h1/h1.log"]);
     }
 
     #[test]
     fn what_would_lead_elsewhere_is_refused() {
-        for domain in ["", ".", "..", "../etc", "a..b", "a.example.", "A.example", "a/b", "a\0", "{home}"] {
+        let long = format!("{}.example", "a".repeat(64));
+        for domain in [
+            "",
+            ".",
+            "..",
+            "../etc",
+            "a..b",
+            "a.example.",
+            "A.example",
+            "a/b",
+            "a\0",
+            "{home}",
+            "-a.example",
+            "a-.example",
+            &long,
+        ] {
             let refused = paths(&[], Some(domain)).unwrap_err();
             assert!(matches!(&refused, Error::Invalid(field) if field.name == "domain"), "{domain}: {refused:?}");
         }
+        assert!(paths(&[], Some(&format!("{}.xn--e-1ga.example", "a".repeat(63)))).is_ok());
         assert!(matches!(paths(&[("php-log", "php.log")], None), Err(Error::Refused(_))));
     }
 }
