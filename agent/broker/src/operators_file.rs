@@ -45,6 +45,11 @@ pub(crate) enum FileError {
     Section { path: PathBuf, grant: Grant, name: String, source: Box<toml::de::Error> },
 }
 
+/// How long a program may take where the operator did not say.
+pub(crate) fn default_timeout_ms() -> u32 {
+    10_000
+}
+
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]

@@ -366,7 +366,7 @@ fn not_done(error: &ConfigFileError) -> Refusal {
         ConfigFileError::Content => Refusal::invalid("content", error.to_string()),
         // What the system says of a file is for the operator, and may be over soon.
         ConfigFileError::Busy | ConfigFileError::System { .. } => Refusal::busy(error.to_string()),
-        ConfigFileError::Process(_) => Refusal::internal(error),
+        ConfigFileError::Process(_) | ConfigFileError::Unknown(_) => Refusal::internal(error),
     }
 }
 
@@ -423,5 +423,19 @@ fn of_php(descriptors: Vec<OwnedFd>) -> Result<PhpDescriptors, Refusal> {
         Ok(PhpDescriptors { request, reply, log })
     } else {
         Err(wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latchkey_protocol::RefusalCode;
+
+    use super::*;
+
+    #[test]
+    fn only_of_a_file_that_is_what_it_was_serve_is_told_to_come_again() {
+        let failed = || ConfigFileError::System { action: "confirm", directory: "/d".into(), source: Errno::IO.into() };
+        assert_eq!(not_done(&failed()).code, RefusalCode::Busy);
+        assert_eq!(not_done(&ConfigFileError::Unknown(Box::new(failed()))).code, RefusalCode::Internal);
     }
 }

@@ -24,7 +24,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    Asked, ConfigFileCall, ConfigFileCame, ConfigFileWish, RefusalCode, Reply, Request, seal_text,
+    Asked, CONFIG_FILE_MAX_BYTES, ConfigFileCall, ConfigFileCame, ConfigFileWish, RefusalCode, Reply, Request,
+    seal_text,
 };
 use node::{Node, check_refused};
 use rustix::{
@@ -32,8 +33,6 @@ use rustix::{
     process::Signal,
 };
 use system_user::until;
-
-const MOST: usize = 1 << 20;
 
 /// A node with a registered hosting and a directory that its operator grants to the adapter `linux`. The check takes what
 /// says `good`, and waits as long as there is a file `wait`.
@@ -217,6 +216,34 @@ fn what_the_check_or_the_program_says_no_to_is_put_back() {
 }
 
 #[test]
+fn the_program_takes_up_again_what_was_put_back() {
+    let node = node();
+    let (conf, runs) = (conf(&node), node.path("runs"));
+    // It has taken up what is there before it says no, or never ends.
+    let script = format!(
+        "cat {0}/*.conf >> {1}; echo >> {1}; ! grep -q never {0}/*.conf || exec tail -f /dev/null; ! grep -q no {0}/*.conf",
+        conf.display(),
+        runs.display()
+    );
+    program(&node, "apply", &script);
+    let taken_up = || fs::read_to_string(&runs).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(write(&node, "h1_a.conf", None, "good 1"), ConfigFileCame::Done);
+    let (_, version) = read(&node, "h1_a.conf");
+    is_rejected(write(&node, "h1_a.conf", Some(&version), "good no"), "apply: exit code 1");
+    assert_eq!(taken_up(), ["good 1", "good no", "good 1"]);
+    // What the check said no to was never taken up.
+    is_rejected(write(&node, "h1_a.conf", Some(&version), "bad"), "check: exit code 1");
+    assert_eq!(taken_up().len(), 3);
+    let hangs_up = node.connect();
+    let asked = Asked::from(Request::ConfigFile(call(to_write("h1_a.conf", Some(&version)))));
+    hangs_up.send(&asked, &[sealed(b"good never").as_fd()]).unwrap();
+    until("it is taken up", || taken_up().last().is_some_and(|last| last == "good never"));
+    drop(hangs_up);
+    until("it is put back and taken up", || taken_up()[3..] == ["good never", "good 1"]);
+    assert_eq!((read(&node, "h1_a.conf").0.as_str(), entries(&node)), ("good 1", vec!["h1_a.conf".to_owned()]));
+}
+
+#[test]
 fn no_name_of_another_hosting_or_outside_of_the_directory_is_read_or_written() {
     let node = node();
     fs::write(conf(&node).join("h2_a.conf"), "good").unwrap();
@@ -275,7 +302,7 @@ fn only_what_the_operator_wrote_down_and_root_alone_can_change_is_used() {
 fn content_is_a_sealed_file_in_memory_of_a_bounded_length() {
     let node = node();
     let file = || OwnedFd::from(File::open("/etc/passwd").unwrap());
-    let long = vec![b'x'; MOST + 1];
+    let long = vec![b'x'; CONFIG_FILE_MAX_BYTES + 1];
     for content in [file(), in_memory(b"good", SealFlags::empty()), in_memory(b"good", SealFlags::WRITE), sealed(&long)]
     {
         is_refused(&node, (call(to_write("h1_a.conf", None)), Some(content)), RefusalCode::Invalid, Some("content"));
@@ -283,9 +310,9 @@ fn content_is_a_sealed_file_in_memory_of_a_bounded_length() {
     is_refused(&node, (call(to_write("h1_a.conf", None)), None), RefusalCode::Invalid, Some("descriptors"));
     is_refused(&node, (call(ConfigFileWish::List), Some(file())), RefusalCode::Invalid, Some("descriptors"));
     let mut most = b"good ".to_vec();
-    most.resize(MOST, b'x');
+    most.resize(CONFIG_FILE_MAX_BYTES, b'x');
     assert_eq!(write(&node, "h1_a.conf", None, std::str::from_utf8(&most).unwrap()), ConfigFileCame::Done);
-    assert_eq!(read(&node, "h1_a.conf").0.len(), MOST);
+    assert_eq!(read(&node, "h1_a.conf").0.len(), CONFIG_FILE_MAX_BYTES);
 }
 
 #[test]
@@ -307,9 +334,14 @@ fn a_change_that_serve_hung_up_on_or_the_broker_died_in_is_taken_back() {
         socket
     };
     let hung_up = begin(&node);
-    // Meanwhile nobody else changes anything there.
-    is_refused(&node, (call(ConfigFileWish::List), None), RefusalCode::Busy, None);
+    // Meanwhile nobody else changes anything there, and waits for it as long as there is time.
+    let impatient = ConfigFileCall { deadline_ms: 100, ..call(ConfigFileWish::List) };
+    is_refused(&node, (impatient, None), RefusalCode::Busy, None);
+    let patient = node.connect();
+    patient.send(&Asked::from(Request::ConfigFile(call(ConfigFileWish::List))), &[]).unwrap();
     drop(hung_up);
+    let (listed, _): (Reply, _) = patient.receive().unwrap();
+    assert_eq!(listed, Reply::ConfigFile(ConfigFileCame::Names(vec!["h1_a.conf".into()])));
     until("it is put back", || is("good 1") && entries(&node) == ["h1_a.conf"]);
     fs::remove_file(node.path("wait")).unwrap();
     let cut_off = begin(&node);

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 /// So many names are listed at most.
 pub const CONFIG_FILES_MAX: usize = 400;
 
+/// The longest content of one.
+pub const CONFIG_FILE_MAX_BYTES: usize = 1 << 20;
+
+/// The longest name of one.
+pub const CONFIG_FILE_NAME_MAX_BYTES: usize = 100;
+
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,8 +22,8 @@ pub struct ConfigFileCall {
     pub hosting: String,
     /// The directory's name in the operator's file.
     pub directory: String,
-    /// Wall-clock time that a check may take, 1 to [`COMMAND_DEADLINE_MAX_MS`](crate::COMMAND_DEADLINE_MAX_MS)
-    /// milliseconds; the operator's is shorter or not.
+    /// Wall-clock time that each of the operator's programs may take, and that this waits for another change, 1 to
+    /// [`COMMAND_DEADLINE_MAX_MS`](crate::COMMAND_DEADLINE_MAX_MS) milliseconds; the operator's is shorter or not.
     pub deadline_ms: u32,
     /// What is to be done.
     pub wish: ConfigFileWish,

@@ -27,7 +27,9 @@ pub use command::{
     COMMAND_DEADLINE_MAX_MS, COMMAND_STDERR_MAX_BYTES, COMMAND_STDOUT_MAX_BYTES, CommandArgument, CommandCall,
     CommandEnd, CommandSecret,
 };
-pub use config_file::{CONFIG_FILES_MAX, ConfigFileCall, ConfigFileCame, ConfigFileWish};
+pub use config_file::{
+    CONFIG_FILE_MAX_BYTES, CONFIG_FILE_NAME_MAX_BYTES, CONFIG_FILES_MAX, ConfigFileCall, ConfigFileCame, ConfigFileWish,
+};
 pub use files::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,
     FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place, Walked,

@@ -6,7 +6,7 @@ use latchkey_protocol::{COMMAND_DEADLINE_MAX_MS, CommandArgument};
 use serde::Deserialize;
 
 use super::kinds::Kind;
-use crate::{config::is_plain_absolute, registry::Hosting};
+use crate::{config::is_plain_absolute, operators_file::default_timeout_ms, registry::Hosting};
 
 /// The most that may go to standard input: what a pipe takes at once, whoever reads it.
 const STDIN_MAX_BYTES: usize = 4096;
@@ -84,10 +84,6 @@ struct Written {
     arguments: BTreeMap<String, Kind>,
     #[serde(default)]
     stdin: Vec<String>,
-}
-
-fn default_timeout_ms() -> u32 {
-    10_000
 }
 
 /// What is wrong with a command as it was written down.

@@ -9,14 +9,12 @@ use std::{
     os::fd::OwnedFd,
 };
 
+use latchkey_protocol::CONFIG_FILE_MAX_BYTES;
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
 };
 use sha2::{Digest as _, Sha256};
-
-/// The longest file.
-pub(super) const CONTENT_MAX_BYTES: usize = 1 << 20;
 
 /// What the names beside a file begin with.
 const BESIDE: &str = ".latchkey-";
@@ -72,9 +70,12 @@ impl Directory {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
         let mut content = Vec::new();
-        File::from(file).take(CONTENT_MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
-        if content.len() > CONTENT_MAX_BYTES {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
+        File::from(file).take(CONFIG_FILE_MAX_BYTES as u64 + 1).read_to_end(&mut content)?;
+        if content.len() > CONFIG_FILE_MAX_BYTES {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it is longer than {CONFIG_FILE_MAX_BYTES} bytes"),
+            ));
         }
         let version = version(&content);
         Ok(Some(Found { content, version, mode: Mode::from_raw_mode(facts.st_mode & 0o777) }))
@@ -302,8 +303,8 @@ mod tests {
         let (path, directory) = (ground.path(), open(ground.path()));
         symlink("/etc/passwd", path.join("link")).unwrap();
         fs::create_dir(path.join("folder")).unwrap();
-        fs::write(path.join("long"), vec![b'x'; CONTENT_MAX_BYTES + 1]).unwrap();
-        fs::write(path.join("most"), vec![b'x'; CONTENT_MAX_BYTES]).unwrap();
+        fs::write(path.join("long"), vec![b'x'; CONFIG_FILE_MAX_BYTES + 1]).unwrap();
+        fs::write(path.join("most"), vec![b'x'; CONFIG_FILE_MAX_BYTES]).unwrap();
         for name in ["link", "folder", "long", "../passwd"] {
             assert!(directory.read(name).is_err(), "{name}");
         }

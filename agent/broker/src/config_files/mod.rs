@@ -10,8 +10,8 @@ mod section;
 use std::{io, os::fd::OwnedFd, path::PathBuf, time::Duration};
 
 use latchkey_protocol::{
-    COMMAND_DEADLINE_MAX_MS, CONFIG_FILES_MAX, CommandEnd, ConfigFileCall, ConfigFileCame, ConfigFileWish, FrameSocket,
-    read_sealed, seal_text,
+    COMMAND_DEADLINE_MAX_MS, CONFIG_FILE_MAX_BYTES, CONFIG_FILES_MAX, CommandEnd, ConfigFileCall, ConfigFileCame,
+    ConfigFileWish, FrameSocket, read_sealed, seal_text,
 };
 
 use crate::{
@@ -20,20 +20,20 @@ use crate::{
     operators_file::{self, FileError, Grant},
     process::{self, ProcessError, Start},
     roots_own::{self, NotRoots},
-    slots::Slots,
+    turns::Turns,
 };
-use directory::{Begun, CONTENT_MAX_BYTES, Directory, Found};
+use directory::{Begun, Directory, Found};
 use section::{Program, Section};
 
 /// So much of what a check says is told.
 const SAID_MAX_BYTES: usize = 4096;
 
 /// All of this node.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct ConfigFiles {
     operators: PathBuf,
     /// One for each directory: what is changed at the same time cannot be told apart by a check.
-    places: Slots,
+    turns: Turns,
 }
 
 /// Why nothing was read or changed.
@@ -58,9 +58,9 @@ pub(crate) enum ConfigFileError {
     #[error("{0}")]
     Name(String),
     /// The content is not what was expected.
-    #[error("expected a sealed file in memory of at most {CONTENT_MAX_BYTES} bytes")]
+    #[error("expected a sealed file in memory of at most {CONFIG_FILE_MAX_BYTES} bytes")]
     Content,
-    /// Somebody else is at it.
+    /// Somebody else was at it all the time.
     #[error("the directory is being changed")]
     Busy,
     /// It holds too many.
@@ -69,6 +69,9 @@ pub(crate) enum ConfigFileError {
     /// A system call failed; what was begun is taken back.
     #[error("cannot {action} a file in {}: {source}", directory.display())]
     System { action: &'static str, directory: PathBuf, source: io::Error },
+    /// What was begun could not be taken back, or is confirmed perhaps: the file is what it was, or what it was made into.
+    #[error("it is not known whether a file was changed")]
+    Unknown(#[source] Box<ConfigFileError>),
     /// A check could not be started or watched; what was begun is taken back.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -80,15 +83,18 @@ pub(crate) type Came = (ConfigFileCame, Option<OwnedFd>);
 impl ConfigFiles {
     /// Those of the operator's files in a folder.
     pub(crate) fn new(config: &AdaptersConfig) -> Self {
-        Self { operators: config.operators.clone(), places: Slots::new(config.commands, 1) }
+        Self { operators: config.operators.clone(), turns: Turns::default() }
     }
 
     /// Takes back what a broker that was killed began and did not finish, wherever the operator has directories.
     pub(crate) fn mend_all(&self) {
         for section in operators_file::all::<Section>(&self.operators, Grant::ConfigFiles) {
-            let Ok(_place) = self.places.take(&section.directory.to_string_lossy()) else { continue };
+            // Whoever has it has mended it.
+            let turn = self.turns.take(&section.directory.to_string_lossy(), Duration::ZERO);
+            let Some(_turn) = turn else { continue };
             let opened = roots_own::open_directory(&section.directory).map(Directory);
-            let mended = opened.map_err(ConfigFileError::from).and_then(|directory| mend(&section, &directory));
+            let mended =
+                opened.map_err(ConfigFileError::from).and_then(|directory| mend(&section, &directory).map(drop));
             if let Err(error) = mended {
                 log::warn("cannot look for unfinished changes", &[("error", &log::chain(&error))]);
             }
@@ -117,16 +123,17 @@ impl ConfigFiles {
         {
             return Err(ConfigFileError::Name(section.expected(&call.hosting)));
         }
-        let directory = Directory(roots_own::open_directory(&section.directory)?);
-        let _place = self.places.take(&section.directory.to_string_lossy()).map_err(|_full| ConfigFileError::Busy)?;
-        mend(&section, &directory)?;
         let time = section.timeout.min(Duration::from_millis(call.deadline_ms.into()));
+        let turn = self.turns.take(&section.directory.to_string_lossy(), time);
+        let _turn = turn.ok_or(ConfigFileError::Busy)?;
+        let directory = Directory(roots_own::open_directory(&section.directory)?);
+        mend(&section, &directory)?;
         let work = Work { section: &section, directory: &directory, time, connection };
         match &call.wish {
             ConfigFileWish::List => work.list(&call.hosting),
             ConfigFileWish::Read { name } => work.read(name),
             ConfigFileWish::Write { name, version } => {
-                let content = content.and_then(|content| read_sealed(content, CONTENT_MAX_BYTES as u64).ok());
+                let content = content.and_then(|content| read_sealed(content, CONFIG_FILE_MAX_BYTES as u64).ok());
                 let content = content.ok_or(ConfigFileError::Content)?;
                 work.write(name, version.as_deref(), &content)
             }
@@ -189,23 +196,24 @@ impl Work<'_> {
 
     /// Confirms a change if the operator's programs say yes to it, and takes it back if not.
     fn decided(&self, begun: Begun<'_>) -> Result<Came, ConfigFileError> {
-        let said = self.no_said();
+        let checked = self.no_said(&self.section.check);
+        let apply = self.section.apply.as_ref().filter(|_| matches!(checked, Ok(None)));
+        let said = apply.map_or(checked, |apply| self.no_said(apply));
         if let Ok(None) = said {
-            begun.confirm().map_err(self.undone("confirm"))?;
+            begun.confirm().map_err(|source| self.unconfirmed(source))?;
             return Ok((ConfigFileCame::Done, None));
         }
         begun.take_back().map_err(self.undone("put back"))?;
+        if apply.is_some() {
+            // However it ended, it may have taken up what is not there any more.
+            take_up(self.section);
+        }
         Ok((ConfigFileCame::Rejected { said: said?.unwrap_or_default() }, None))
     }
 
-    /// What the first one said that said no.
-    fn no_said(&self) -> Result<Option<String>, ConfigFileError> {
-        for program in std::iter::once(&self.section.check).chain(&self.section.apply) {
-            if let Some(said) = run(program, self.time, Some(self.connection))? {
-                return Ok(Some(said));
-            }
-        }
-        Ok(None)
+    /// What a program of the operator's says if it says no.
+    fn no_said(&self, program: &Program) -> Result<Option<String>, ConfigFileError> {
+        run(program, self.time, Some(self.connection))
     }
 
     fn found(&self, name: &str) -> Result<Option<Found>, ConfigFileError> {
@@ -214,12 +222,18 @@ impl Work<'_> {
 
     /// What cannot be finished is not left half done.
     fn undone(&self, action: &'static str) -> impl FnOnce(io::Error) -> ConfigFileError {
-        move |source| {
-            let error = self.failed(action)(source);
-            match mend(self.section, self.directory) {
-                Ok(()) => error,
-                Err(worse) => worse,
-            }
+        move |source| match mend(self.section, self.directory) {
+            Ok(_mended) => self.failed(action)(source),
+            Err(error) => ConfigFileError::Unknown(Box::new(error)),
+        }
+    }
+
+    /// Without its note, a change is not taken back any more.
+    fn unconfirmed(&self, source: io::Error) -> ConfigFileError {
+        match mend(self.section, self.directory) {
+            Ok(mended) if mended.is_empty() => ConfigFileError::Unknown(Box::new(self.failed("confirm")(source))),
+            Ok(_mended) => self.failed("confirm")(source),
+            Err(error) => ConfigFileError::Unknown(Box::new(error)),
         }
     }
 
@@ -228,21 +242,23 @@ impl Work<'_> {
     }
 }
 
-/// Takes back what was begun and not finished, and has the program take that up.
-fn mend(section: &Section, directory: &Directory) -> Result<(), ConfigFileError> {
+/// Takes back what was begun and not finished, has the program take that up, and says of which files.
+fn mend(section: &Section, directory: &Directory) -> Result<Vec<String>, ConfigFileError> {
     let mended = directory.mend().map_err(failed(section, "put back"))?;
-    if mended.is_empty() {
-        return Ok(());
+    if !mended.is_empty() {
+        log::warn("took an unfinished change back", &[("files", &mended.join(" "))]);
+        take_up(section);
     }
-    log::warn("took an unfinished change back", &[("files", &mended.join(" "))]);
-    if let Some(apply) = &section.apply {
-        // The file is right in any case; the program takes it up with the next change at the latest.
-        let applied = run(apply, section.timeout, None);
-        if !matches!(applied, Ok(None)) {
-            log::warn("what was taken back did not take effect", &[("end", &format!("{applied:?}"))]);
-        }
+    Ok(mended)
+}
+
+/// Has the program take up what was taken back. The file is right in any case; with the next change it does at the latest.
+fn take_up(section: &Section) {
+    let Some(apply) = &section.apply else { return };
+    let applied = run(apply, section.timeout, None);
+    if !matches!(applied, Ok(None)) {
+        log::warn("what was taken back did not take effect", &[("end", &format!("{applied:?}"))]);
     }
-    Ok(())
 }
 
 /// Runs one of the operator's programs; what it says if it says no.
@@ -268,4 +284,44 @@ fn run(program: &Program, time: Duration, connection: Option<&FrameSocket>) -> R
 fn failed(section: &Section, action: &'static str) -> impl FnOnce(io::Error) -> ConfigFileError {
     let directory = section.directory.clone();
     move |source| ConfigFileError::System { action, directory, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_failed_says_whether_the_file_is_what_it_was() {
+        let ground = tempfile::tempdir().unwrap();
+        let path = ground.path();
+        let text = format!("directory = {path:?}\nfiles = \"{{hosting}}.conf\"\ncheck = [\"/bin/true\"]");
+        let section: Section = toml::from_str(&text).unwrap();
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        let directory = Directory(rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap());
+        let (connection, _other) = FrameSocket::pair().unwrap();
+        let work = Work { section: &section, directory: &directory, time: section.timeout, connection: &connection };
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let is = |content: &str| fs::read_to_string(path.join("h1.conf")).unwrap() == content;
+        let replace = |content: &[u8]| {
+            let found = directory.read("h1.conf").unwrap();
+            directory.replace("h1.conf", found.as_ref(), content).unwrap()
+        };
+        fs::write(path.join("h1.conf"), "one").unwrap();
+        // As long as there is its note, it is taken back.
+        drop(replace(b"two"));
+        assert!(matches!(work.unconfirmed(full()), ConfigFileError::System { action: "confirm", .. }) && is("one"));
+        drop(replace(b"two"));
+        assert!(matches!(work.undone("write")(full()), ConfigFileError::System { action: "write", .. }) && is("one"));
+        // Without its note it is not.
+        replace(b"two").confirm().unwrap();
+        assert!(matches!(work.unconfirmed(full()), ConfigFileError::Unknown(_)) && is("two"));
+        // Nor where that fails.
+        drop(replace(b"three"));
+        fs::remove_file(path.join(".latchkey-h1.conf.old")).unwrap();
+        fs::create_dir(path.join(".latchkey-h1.conf.old")).unwrap();
+        assert!(matches!(work.undone("put back")(full()), ConfigFileError::Unknown(_)) && is("three"));
+        assert!(matches!(work.unconfirmed(full()), ConfigFileError::Unknown(_)) && is("three"));
+    }
 }

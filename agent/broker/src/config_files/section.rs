@@ -2,13 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use latchkey_protocol::COMMAND_DEADLINE_MAX_MS;
+use latchkey_protocol::{COMMAND_DEADLINE_MAX_MS, CONFIG_FILE_NAME_MAX_BYTES};
 use serde::Deserialize;
 
-use crate::config::is_plain_absolute;
-
-/// The longest name of a file.
-const NAME_MAX_BYTES: usize = 100;
+use crate::{config::is_plain_absolute, operators_file::default_timeout_ms};
 
 /// Where the hosting's id stands in a pattern.
 const PLACE: &str = "{hosting}";
@@ -56,10 +53,6 @@ struct Written {
     timeout_ms: u32,
 }
 
-fn default_timeout_ms() -> u32 {
-    10_000
-}
-
 /// What is wrong with a section.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WrittenError {
@@ -100,14 +93,16 @@ impl TryFrom<Written> for Section {
 impl Section {
     /// Whether a name is one, and about this hosting.
     pub(crate) fn is_about(&self, hosting: &str, name: &str) -> bool {
-        (1..=NAME_MAX_BYTES).contains(&name.len()) && is_plain(name) && self.names.fit(hosting, name)
+        (1..=CONFIG_FILE_NAME_MAX_BYTES).contains(&name.len()) && is_plain(name) && self.names.fit(hosting, name)
     }
 
     /// What is expected of a name about this hosting.
     pub(super) fn expected(&self, hosting: &str) -> String {
         let Names { before, behind, end } = &self.names;
         let rest = end.as_ref().map_or(String::new(), |end| format!("*{end}"));
-        format!("expected {before}{hosting}{behind}{rest}, at most {NAME_MAX_BYTES} letters, digits, '.', '_' and '-'")
+        format!(
+            "expected {before}{hosting}{behind}{rest}, at most {CONFIG_FILE_NAME_MAX_BYTES} letters, digits, '.', '_' and '-'"
+        )
     }
 }
 

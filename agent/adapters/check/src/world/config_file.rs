@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use latchkey_adapters::host::config_file::{File, FileError};
+use latchkey_protocol::{CONFIG_FILE_MAX_BYTES, CONFIG_FILE_NAME_MAX_BYTES};
 use serde_json::{Value, json};
 
 use super::{Misunderstood, Model, decoded, encoded, unknown};
-
-const NAME_MAX_BYTES: usize = 100;
-const CONTENT_MAX_BYTES: usize = 1 << 20;
 
 /// The directories: what is in each file, by the names of both.
 #[derive(Debug, Default)]
@@ -52,8 +50,8 @@ impl ConfigFiles {
     }
 
     fn write(&mut self, file: (String, String), expected: Option<String>, content: Vec<u8>) -> Result<(), FileError> {
-        if content.len() > CONTENT_MAX_BYTES {
-            return Err(FileError::Invalid(format!("content: expected at most {CONTENT_MAX_BYTES} bytes")));
+        if content.len() > CONFIG_FILE_MAX_BYTES {
+            return Err(FileError::Invalid(format!("content: expected at most {CONFIG_FILE_MAX_BYTES} bytes")));
         }
         if self.0.get(&file).map(|content| version(content)) != expected {
             return Err(FileError::Changed);
@@ -91,7 +89,9 @@ fn grant(directory: &str) -> Result<(), FileError> {
 fn check(directory: &str, name: &str) -> Result<(), FileError> {
     grant(directory)?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let fits = (1..=NAME_MAX_BYTES).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(is_plain);
-    let expected = "name: expected 1 to 100 letters, digits, '.', '_' and '-', first not '.'";
-    if fits { Ok(()) } else { Err(FileError::Invalid(expected.to_owned())) }
+    let fits =
+        (1..=CONFIG_FILE_NAME_MAX_BYTES).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(is_plain);
+    let expected =
+        || format!("name: expected 1 to {CONFIG_FILE_NAME_MAX_BYTES} letters, digits, '.', '_' and '-', first not '.'");
+    if fits { Ok(()) } else { Err(FileError::Invalid(expected())) }
 }

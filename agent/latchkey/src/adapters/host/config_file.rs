@@ -2,7 +2,9 @@
 //! where they are and who checks them.
 
 use latchkey_adapters::host::config_file::{File, FileError};
-use latchkey_protocol::{ConfigFileCall, ConfigFileCame, ConfigFileWish, RefusalCode};
+use latchkey_protocol::{
+    CONFIG_FILE_MAX_BYTES, CONFIG_FILE_NAME_MAX_BYTES, ConfigFileCall, ConfigFileCame, ConfigFileWish, RefusalCode,
+};
 
 use super::Host;
 use super::by_broker::{self, NotAsked};
@@ -10,12 +12,6 @@ use crate::adapters::grant_name::GrantName;
 use crate::adapters::rights::Use;
 use crate::broker::{self, BrokerError};
 use crate::problem::chain;
-
-/// The longest content.
-const CONTENT_MAX_BYTES: usize = 1 << 20;
-
-/// The longest name, and the longest version.
-const NAME_MAX_BYTES: usize = 100;
 
 impl Host {
     pub(super) async fn list_config_files(&self, directory: String) -> Result<Vec<String>, FileError> {
@@ -39,8 +35,8 @@ impl Host {
         version: Option<String>,
         content: Vec<u8>,
     ) -> Result<(), FileError> {
-        if content.len() > CONTENT_MAX_BYTES {
-            return Err(FileError::Invalid(format!("content: expected at most {CONTENT_MAX_BYTES} bytes")));
+        if content.len() > CONFIG_FILE_MAX_BYTES {
+            return Err(FileError::Invalid(format!("content: expected at most {CONFIG_FILE_MAX_BYTES} bytes")));
         }
         self.change_config_file(&directory, ConfigFileWish::Write { name, version }, Some(content)).await
     }
@@ -90,9 +86,12 @@ impl Host {
             ConfigFileWish::Remove { version, .. } => Some(version.as_str()),
             ConfigFileWish::List | ConfigFileWish::Read { .. } => None,
         };
+        // A version is shorter than the longest name.
         for (parameter, value) in [("name", wish.name()), ("version", version)] {
-            if value.is_some_and(|value| value.len() > NAME_MAX_BYTES) {
-                return Err(FileError::Invalid(format!("{parameter}: expected at most {NAME_MAX_BYTES} bytes")));
+            if value.is_some_and(|value| value.len() > CONFIG_FILE_NAME_MAX_BYTES) {
+                return Err(FileError::Invalid(format!(
+                    "{parameter}: expected at most {CONFIG_FILE_NAME_MAX_BYTES} bytes"
+                )));
             }
         }
         let late = || FileError::Unavailable("the time of the call is over".to_owned());
@@ -105,8 +104,8 @@ impl Host {
             adapter: self.name().to_owned(),
             hosting: self.hosting.id.to_string(),
             directory: name.to_string(),
-            // One program checks, another has it take effect.
-            deadline_ms: by_broker::millis(patience / 2),
+            // It may have to wait for another change, one program checks, another has it take effect.
+            deadline_ms: by_broker::millis(patience / 3),
             wish,
         };
         let work = move |connection: &_| broker::config_file(connection, call, content.as_deref(), patience);
