@@ -138,7 +138,7 @@ fn one_is_called_updated_and_removed_while_serve_runs(node: &Node) {
     let row = adapter.listed().unwrap();
     let expected = json!({
         "name": "updated", "version": "1.0.0", "title": "For trials", "state": "ready",
-        "exports": ["databases", "logs"], "imports": ["clock", "log", "state"], "missing": [],
+        "exports": ["databases", "logs"], "imports": ["clock", "log", "state"], "missing": [], "operators_file": adapter.operators_file(),
     });
     assert_eq!(row, expected);
     lists(&adapter, "shop");

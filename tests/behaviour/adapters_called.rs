@@ -119,7 +119,9 @@ fn state_takes_a_grant_and_is_bounded(node: &Node) {
     adapter.write_operators_file("");
     adapter.call(ONE, ["logs", "locate"], &[]).failed(4, &missing);
     adapter.write_operators_file("[grants]\nshell = true\n");
-    adapter.call(ONE, ["logs", "locate"], &[]).failed(5, "is not valid: ");
+    let fault = adapter.listed().unwrap()["operators_file_fault"].to_string();
+    assert!(fault.contains("is not valid, line 2: unknown field `shell`"), "{fault}");
+    adapter.call(ONE, ["logs", "locate"], &[]).failed(5, "is not valid, line 2: ");
 }
 
 fn state_is_apart_for_each_hosting_and_adapter(node: &Node) {

@@ -7,10 +7,7 @@
 use std::{
     fs::File,
     io::Read as _,
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::{fs::FileExt as _, process::CommandExt as _},
-    },
+    os::fd::{AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -18,7 +15,7 @@ use std::{
 
 use latchkey_protocol::CRONTAB_MAX_BYTES;
 use rustix::{
-    fs::{CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
     process::Uid,
 };
@@ -28,15 +25,13 @@ use crate::{
     refusal::Refusal,
     registry::Hosting,
     rights::RightsOf,
-    spawn::{SpawnError, run_short, worker},
+    said,
+    spawn::{SpawnError, run_short, worker_as},
     turns::Turns,
 };
 
 /// How long a change waits for the one before it, and how long the program may take. serve waits longer than both.
 const PATIENCE: Duration = Duration::from_secs(4);
-
-/// So much of what the program says is kept.
-const SAID_MAX_BYTES: usize = 2048;
 
 /// Where they lie, and what replaces them.
 #[derive(Debug)]
@@ -142,23 +137,17 @@ impl Crontabs {
 }
 
 /// Has the program put a text in place of the user's crontab, or take it away; what it says if it refuses.
-fn run(program: &Path, (uid, gid): (u32, u32), text: &[u8]) -> Result<Result<(), String>, ProgramError> {
-    // Files in memory on both ends: neither can make the other wait. Once this one is full, what else it says is lost.
-    let said = File::from(rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-    rustix::fs::ftruncate(&said, SAID_MAX_BYTES as u64)?;
-    rustix::fs::fcntl_add_seals(&said, SealFlags::GROW)?;
+fn run(program: &Path, user: (u32, u32), text: &[u8]) -> Result<Result<(), String>, ProgramError> {
+    let said = said::paper().map_err(ProgramError::Said)?;
     let told = said.try_clone().map_err(ProgramError::Said)?;
-    let mut command = worker(program);
-    command.arg(if text.is_empty() { "-r" } else { "-" }).uid(uid).gid(gid);
+    let mut command = worker_as(user, program);
+    command.arg(if text.is_empty() { "-r" } else { "-" });
     command.stdin(latchkey_protocol::seal_text(text)?).stdout(Stdio::null()).stderr(told);
     let status = run_short(command, PATIENCE)?.ok_or(ProgramError::Overdue)?;
     if status.success() {
         return Ok(Ok(()));
     }
-    let mut words = vec![0; SAID_MAX_BYTES];
-    said.read_exact_at(&mut words, 0).map_err(ProgramError::Said)?;
-    let words: Vec<u8> = words.into_iter().take_while(|byte| *byte != 0).collect();
-    let words = String::from_utf8_lossy(&words);
+    let words = said::words(&said).map_err(ProgramError::Said)?;
     let words: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Ok(Err(if words.is_empty() { format!("the program crontab: {status}") } else { words.join("; ") }))
 }

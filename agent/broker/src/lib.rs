@@ -29,6 +29,7 @@ pub mod refusal;
 pub mod registry;
 mod rights;
 mod roots_own;
+mod said;
 pub mod slots;
 pub mod spawn;
 pub mod system_users;

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use latchkey_protocol::TextFault;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::roots_own::{self, NotRoots};
@@ -38,8 +39,8 @@ pub(crate) enum FileError {
         source: io::Error,
     },
     /// It is not TOML.
-    #[error("{} is not valid: {source}", path.display())]
-    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{} is not valid, {fault}", path.display())]
+    Parse { path: PathBuf, fault: TextFault },
     /// What is written down is not what was expected.
     #[error("{}: grants.{}.{name}: {}", path.display(), grant.key(), source.message())]
     Section { path: PathBuf, grant: Grant, name: String, source: Box<toml::de::Error> },
@@ -117,7 +118,8 @@ fn text(path: &Path) -> Result<Option<String>, FileError> {
 
 fn sections(path: &Path, text: &str, grant: Grant) -> Result<BTreeMap<String, toml::Value>, FileError> {
     let parsed = toml::from_str::<Document>(text);
-    let document = parsed.map_err(|source| FileError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+    let fault = |error: toml::de::Error| TextFault::new(text, error.span(), error.message());
+    let document = parsed.map_err(|error| FileError::Parse { path: path.to_owned(), fault: fault(error) })?;
     Ok(match grant {
         Grant::Command => document.grants.commands,
         Grant::ConfigFiles => document.grants.config_files,

@@ -1,8 +1,8 @@
 //! A process of the operator's: started with a cleared environment and in a process group of its own, watched, and ended.
 //!
 //! The group ends when its first process does, when its time is over, when it writes too much, and when serve hangs up.
-//! A process that makes a group or a session of its own, as daemons do, is not found any more; the unit ends it with
-//! the broker.
+//! A process of root's that makes a group or a session of its own, as daemons do, is not found any more; the unit ends it
+//! with the broker. One of a hosting's user is in a PID namespace, which ends as a whole.
 
 use std::{
     io::{self, Write as _},
@@ -74,7 +74,10 @@ pub(crate) enum ProcessError {
 
 /// Runs it. Blocks until it has ended; ends it when there is a connection and that has anything to read.
 pub(crate) fn run(start: Start<'_>, connection: Option<&FrameSocket>) -> Result<Came, ProcessError> {
-    let mut command = spawn::worker(start.program);
+    let mut command = match start.user {
+        Some(user) => spawn::bounded_worker_as(user, start.program),
+        None => spawn::worker(start.program),
+    };
     command
         .args(&start.arguments)
         .env("PATH", PATH)
@@ -83,10 +86,6 @@ pub(crate) fn run(start: Start<'_>, connection: Option<&FrameSocket>) -> Result<
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if let Some((uid, gid)) = start.user {
-        // With it go the groups of root's.
-        command.uid(uid).gid(gid);
-    }
     let spawned = command.spawn();
     let mut child = spawned.map_err(|source| ProcessError::Start { program: start.program.to_owned(), source })?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -103,12 +102,18 @@ pub(crate) fn run(start: Start<'_>, connection: Option<&FrameSocket>) -> Result<
         Stopped::HungUp => return Err(ProcessError::HungUp),
         Stopped::Overdue => CommandEnd::TimedOut,
         Stopped::TooMuch => CommandEnd::TooMuch,
-        Stopped::Ended => match (status.code().and_then(|code| u8::try_from(code).ok()), status.signal()) {
-            (Some(code), _) => CommandEnd::Exited { code },
-            (None, signal) => CommandEnd::Signalled { signal: signal.unwrap_or_default() },
-        },
+        Stopped::Ended => ended(status, start.user.is_some()),
     };
     Ok(Came { end, stdout: stdout.read, stderr: stderr.read })
+}
+
+/// How it ended; a shell between it and us, as in a namespace, has told a signal by its exit code.
+fn ended(status: ExitStatus, by_shell: bool) -> CommandEnd {
+    match (status.code().and_then(|code| u8::try_from(code).ok()), status.signal()) {
+        (Some(code @ 129..=192), _) if by_shell => CommandEnd::Signalled { signal: i32::from(code) - 128 },
+        (Some(code), _) => CommandEnd::Exited { code },
+        (None, signal) => CommandEnd::Signalled { signal: signal.unwrap_or_default() },
+    }
 }
 
 enum Stopped {

@@ -20,6 +20,9 @@ pub(crate) enum NotRoots {
     /// It is no file, or its path has a link in it.
     #[error("{} has to be what it is said to be, by a path without symbolic links", .0.display())]
     NoFile(PathBuf),
+    /// Nobody may execute it.
+    #[error("cannot start {}: nobody may execute it", .0.display())]
+    NoProgram(PathBuf),
     /// Somebody else may write it, or a directory above it.
     #[error("{} has to belong to root and to be writable by root alone", .0.display())]
     OfOthers(PathBuf),
@@ -37,9 +40,14 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd, NotRoots> {
     opened(path, OFlags::RDONLY | OFlags::NONBLOCK)
 }
 
-/// Only looks whether a file is such a one.
+/// Only looks whether a program is such a file.
 pub(crate) fn look_at(path: &Path) -> Result<(), NotRoots> {
-    opened(path, OFlags::PATH).map(drop)
+    let program = opened(path, OFlags::PATH)?;
+    match rustix::fs::fstat(&program) {
+        Ok(facts) if facts.st_mode & 0o111 != 0 => Ok(()),
+        Ok(_) => Err(NotRoots::NoProgram(path.to_owned())),
+        Err(error) => Err(NotRoots::System { path: path.to_owned(), source: error.into() }),
+    }
 }
 
 /// Opens such a directory.
@@ -132,6 +140,9 @@ mod tests {
         set_mode(&folder, 0o1777);
         look_at(&file).unwrap();
         open(&file).unwrap();
+        set_mode(&file, 0o644);
+        assert!(matches!(look_at(&file), Err(NotRoots::NoProgram(path)) if path == file));
+        open(&file).unwrap();
     }
 
     #[test]
@@ -141,6 +152,7 @@ mod tests {
         fs::write(at("file"), "").unwrap();
         fs::create_dir(at("folder")).unwrap();
         fs::write(at("folder/inside"), "").unwrap();
+        set_mode(&at("folder/inside"), 0o755);
         symlink(at("file"), at("link")).unwrap();
         symlink(at("folder"), at("way")).unwrap();
         look_at(&at("folder/inside")).unwrap();

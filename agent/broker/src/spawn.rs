@@ -3,6 +3,7 @@
 //! The one place of the broker that starts a program. What PHP may do is confined in `latchkey-php`.
 
 use std::{
+    ffi::OsString,
     io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -19,6 +20,18 @@ use rustix::{
 };
 
 use crate::{config::PhpPaths, registry::Hosting};
+
+/// Tools of util-linux, which every Debian has.
+const SETPRIV: &str = "/usr/bin/setpriv";
+const UNSHARE: &str = "/usr/bin/unshare";
+const PRLIMIT: &str = "/usr/bin/prlimit";
+
+/// The namespace's first process waits for the second: signals of its own namespace do not end it. What a signal ended it
+/// tells as shells do.
+const FIRST_PROCESS: [&str; 4] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (\"$@\" 2>&3 3>&-); exit $?", "sh"];
+
+/// As `latchkey-php` has them: processes of the user, address space and files in bytes, descriptors.
+const LIMITS: [&str; 5] = ["--nproc=512", "--as=4294967296", "--fsize=4294967296", "--nofile=1024", "--core=0"];
 
 /// How long `latchkey-php` may take beyond the deadline, and to kill its namespace when it is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -134,7 +147,39 @@ pub(crate) fn worker(program: &Path) -> Command {
     command
 }
 
-fn arguments(start: &PhpStart<'_>) -> Vec<std::ffi::OsString> {
+/// A program that runs as a user of the node's, with one group.
+///
+/// `setpriv` becomes that user and then the program. Were it done between fork and exec, as the standard library does, that
+/// user could stop the child there, and whoever started it would wait for ever.
+pub(crate) fn worker_as((uid, gid): (u32, u32), program: &Path) -> Command {
+    let mut command = worker(Path::new(SETPRIV));
+    command.args(as_user((uid, gid), program));
+    command
+}
+
+/// The same in a PID namespace, which ends with its first process, and within the limits that PHP of the sites has. What
+/// has left its process group ends with it, too.
+pub(crate) fn bounded_worker_as((uid, gid): (u32, u32), program: &Path) -> Command {
+    let mut command = worker(Path::new(UNSHARE));
+    command
+        .args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"])
+        .args(FIRST_PROCESS)
+        .arg(PRLIMIT)
+        .args(LIMITS)
+        .args(["--", SETPRIV]);
+    command.args(as_user((uid, gid), program));
+    command
+}
+
+fn as_user((uid, gid): (u32, u32), program: &Path) -> Vec<OsString> {
+    // The signal is for a parent that is killed: the kernel forgets the one that unshare set when the user changes.
+    let mut arguments: Vec<OsString> = vec![format!("--reuid={uid}").into(), format!("--regid={gid}").into()];
+    arguments.extend(["--clear-groups", "--no-new-privs", "--pdeathsig=KILL", "--"].map(OsString::from));
+    arguments.push(program.into());
+    arguments
+}
+
+fn arguments(start: &PhpStart<'_>) -> Vec<OsString> {
     let hosting = start.hosting;
     let mut arguments = vec![
         format!("--broker-pid={}", std::process::id()).into(),
@@ -143,7 +188,7 @@ fn arguments(start: &PhpStart<'_>) -> Vec<std::ffi::OsString> {
         format!("--deadline-ms={}", start.deadline.as_millis()).into(),
     ];
     let mut path = |key: &str, value: &Path| {
-        let mut argument = std::ffi::OsString::from(key);
+        let mut argument = OsString::from(key);
         argument.push(value);
         arguments.push(argument);
     };

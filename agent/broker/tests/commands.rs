@@ -18,9 +18,13 @@ use std::{
     io::Read as _,
     os::{
         fd::AsFd as _,
-        unix::fs::{PermissionsExt as _, chown, symlink},
+        unix::{
+            fs::{PermissionsExt as _, chown, symlink},
+            process::CommandExt as _,
+        },
     },
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use latchkey_protocol::{
@@ -40,7 +44,11 @@ fn node_with(more: &str) -> Node {
     let text = fs::read_to_string(node.path("broker.toml")).unwrap();
     let operators = node.path("adapters.d");
     fs::create_dir(&operators).unwrap();
-    fs::write(node.path("broker.toml"), format!("{text}[adapters]\noperators = {operators:?}\n{more}\n")).unwrap();
+    let adapters = node.path("adapters");
+    fs::create_dir_all(adapters.join("linux")).unwrap();
+    fs::write(adapters.join("linux/adapter.wasm"), "installed").unwrap();
+    let section = format!("[adapters]\ndirectory = {adapters:?}\noperators = {operators:?}\n{more}\n");
+    fs::write(node.path("broker.toml"), text + &section).unwrap();
     node.run_broker();
     node.register();
     node
@@ -330,4 +338,47 @@ fn a_command_that_a_signal_ends_says_so() {
     let (reply, written) = ask(&node, call(vec![("a", text("x"))]));
     let signalled = CommandEnd::Signalled { signal: 9 };
     assert_eq!((reply, written), (Reply::CommandEnded { end: signalled, stdout_bytes: 0 }, Some(String::new())));
+}
+
+#[test]
+fn what_leaves_the_group_of_a_hostings_command_ends_with_it() {
+    let node = node();
+    let left = format!("{}7", std::process::id());
+    write_down(
+        &node,
+        &format!("setsid sleep {left} >/dev/null 2>&1 </dev/null &\nsleep 0.2; pgrep -f 'sleep {left}'"),
+        "",
+    );
+    let (code, stdout, _) = runs(&node);
+    assert_eq!((code, stdout.lines().count()), (0, 1), "it ran beside the command: {stdout}");
+    until("it is gone", || !is_there(&left));
+}
+
+fn is_there(words: &str) -> bool {
+    let of = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).ok();
+    let all = fs::read_dir("/proc").unwrap().map(Result::unwrap).filter_map(of);
+    let wanted = format!("sleep\0{words}\0");
+    all.into_iter().any(|line| line == wanted.as_bytes())
+}
+
+#[test]
+fn a_user_who_stops_all_that_is_theirs_holds_nobody_up() {
+    let node = node();
+    write_down(&node, "echo done", "timeout_ms = 300");
+    // Ends by itself, and with the test's node: it cannot stop what is root's.
+    let stopping =
+        "$SIG{ALRM} = sub { exit }; alarm 30; while (1) { kill 'STOP', -1; select undef, undef, undef, 0.0005 }";
+    let mut perl = Command::new("/usr/bin/perl");
+    let mut stopper = perl.args(["-e", stopping]).uid(node.user.uid).gid(node.user.gid).spawn().unwrap();
+    let ends: Vec<bool> = (0..40)
+        .map(|_| match ask(&node, call(vec![("a", text("x"))])).0 {
+            Reply::CommandEnded { end, .. } => end == CommandEnd::TimedOut,
+            reply => panic!("{reply:?}"),
+        })
+        .collect();
+    stopper.kill().unwrap();
+    stopper.wait().unwrap();
+    assert!(ends.contains(&true), "nothing was stopped: the test shows nothing");
+    let (code, stdout, _) = runs(&node);
+    assert_eq!((code, stdout.as_str()), (0, "done\n"));
 }

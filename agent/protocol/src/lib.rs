@@ -20,6 +20,7 @@ mod message;
 mod php_exit;
 mod sealed;
 mod site_path;
+mod text_fault;
 
 pub use audit_head::{NoHead, RecordedHead, is_sha256};
 pub use chain::chain;
@@ -44,3 +45,4 @@ pub use message::{
 pub use php_exit::PHP_NOT_STARTED;
 pub use sealed::{SealedError, read_sealed, seal_text};
 pub use site_path::{NAME_MAX_BYTES, SITE_PATH_MAX_BYTES, SitePath, SitePathError};
+pub use text_fault::TextFault;

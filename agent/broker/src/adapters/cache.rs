@@ -9,15 +9,16 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::Mutex,
+    time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
 
 use super::{AdapterError, config::AdaptersConfig, runners::Uids, system};
-use crate::{log, spawn};
+use crate::{log, said, spawn};
 
-/// What the compiler says is kept up to so many bytes.
-const SAID_MAX_BYTES: u64 = 2_000;
+/// The compiler may compute for a minute; on a node that is busy that takes longer.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The cache.
 #[derive(Debug)]
@@ -86,16 +87,18 @@ impl Cache {
         let output = File::options().write(true).create_new(true).mode(0o600).open(&unfinished);
         let output = output.map_err(system("make", &unfinished))?;
         let mut command = spawn::worker(&self.compiler);
-        command.args(uid.arguments()).stdin(Stdio::from(component)).stdout(Stdio::from(output)).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(system("start", &self.compiler))?;
-        let mut said = Vec::new();
-        if let Some(pipe) = child.stderr.take() {
-            pipe.take(SAID_MAX_BYTES).read_to_end(&mut said).map_err(system("hear", &self.compiler))?;
-        }
-        let ended = child.wait().map_err(system("wait for", &self.compiler))?;
+        let said = said::paper().map_err(system("hear", &self.compiler))?;
+        let stderr = said.try_clone().map_err(system("hear", &self.compiler))?;
+        command.args(uid.arguments()).stdin(Stdio::from(component)).stdout(Stdio::from(output)).stderr(stderr);
+        let ended = spawn::run_short(command, PATIENCE)
+            .map_err(|error| system("run", &self.compiler)(io::Error::other(error)))?;
+        let Some(ended) = ended else {
+            let _ = fs::remove_file(&unfinished);
+            return Err(AdapterError::Compile(format!("the compiler took longer than {} s", PATIENCE.as_secs())));
+        };
         if !ended.success() {
             let _ = fs::remove_file(&unfinished);
-            let said = String::from_utf8_lossy(&said).trim().to_owned();
+            let said = said::words(&said).map_err(system("hear", &self.compiler))?;
             return Err(AdapterError::Compile(if said.is_empty() {
                 format!("the compiler ended ({ended})")
             } else {

@@ -21,7 +21,7 @@ pub(super) fn open_all(directory: &Path) -> Vec<File> {
 }
 
 /// Opens `adapter.wasm` of an adapter for reading.
-pub(super) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {
+pub(crate) fn open(directory: &Path, name: &str) -> Result<File, AdapterError> {
     if !admission::is_id(name) {
         return Err(AdapterError::Missing);
     }

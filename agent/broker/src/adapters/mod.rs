@@ -3,7 +3,7 @@
 //! What a component does nobody here looks at: the compiler reads it and the runner runs it, both confined.
 
 mod cache;
-mod component;
+pub(crate) mod component;
 pub mod config;
 mod runners;
 

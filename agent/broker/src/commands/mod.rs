@@ -11,8 +11,8 @@ use std::{io, os::fd::OwnedFd, path::PathBuf, time::Duration};
 use latchkey_protocol::{COMMAND_DEADLINE_MAX_MS, CommandCall, CommandEnd, FrameSocket, seal_text};
 
 use crate::{
-    adapters::config::AdaptersConfig,
-    admission, log,
+    adapters::{component, config::AdaptersConfig},
+    log,
     operators_file::{self, FileError, Grant},
     process::{self, ProcessError, Start},
     registry::Hosting,
@@ -25,6 +25,7 @@ use line::{Expected, RunsAs};
 /// The operator's commands on this node.
 #[derive(Debug)]
 pub(crate) struct Commands {
+    adapters: PathBuf,
     operators: PathBuf,
     slots: Slots,
 }
@@ -43,7 +44,7 @@ pub(crate) struct Ended {
 /// Why a command was not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The adapter's name is none.
+    /// There is none.
     #[error("no adapter of this name is installed")]
     Adapter,
     /// The time for it is out of its bounds.
@@ -76,7 +77,7 @@ impl Commands {
     /// Those of the operator's files in a folder. None runs yet.
     pub(crate) fn new(config: &AdaptersConfig) -> Self {
         let slots = Slots::new(config.commands, config.commands_per_hosting);
-        Self { operators: config.operators.clone(), slots }
+        Self { adapters: config.directory.clone(), operators: config.operators.clone(), slots }
     }
 
     /// Runs one about a hosting whose account was just looked at. Blocks until it has ended; ends it when `connection`
@@ -87,9 +88,8 @@ impl Commands {
         hosting: &Hosting,
         connection: &FrameSocket,
     ) -> Result<Ended, CommandError> {
-        if !admission::is_id(&call.adapter) {
-            return Err(CommandError::Adapter);
-        }
+        // What the operator's file says is for an adapter that is there.
+        component::open(&self.adapters, &call.adapter).map_err(|_| CommandError::Adapter)?;
         if !(1..=COMMAND_DEADLINE_MAX_MS).contains(&call.deadline_ms) {
             return Err(CommandError::Deadline);
         }

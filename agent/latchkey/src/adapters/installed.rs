@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use latchkey_access::AdapterName;
 use latchkey_adapters::Limits;
 use latchkey_adapters::limits::LimitError;
+use latchkey_protocol::TextFault;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -73,8 +74,8 @@ pub(crate) enum InstalledError {
     #[error("{} holds secrets: expected that only root and the group of the agent can read it (mode 640)", .0.display())]
     Readable(PathBuf),
     /// It is not what was expected.
-    #[error("{} is not valid", path.display())]
-    Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{} is not valid, {fault}", path.display())]
+    Parse { path: PathBuf, fault: TextFault },
     /// The manifest is of another adapter.
     #[error("{}: name: expected {expected}, the name of its folder, got {found}", path.display())]
     Name { path: PathBuf, expected: AdapterName, found: AdapterName },
@@ -139,9 +140,11 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Result<Option<(T, u32)>, Installed
         return Err(InstalledError::NotRoots(path.to_owned()));
     }
     let text = fs::read_to_string(path).map_err(failed)?;
-    let parsed = toml::from_str(&text);
-    let parsed = parsed.map_err(|source| InstalledError::Parse { path: path.to_owned(), source: Box::new(source) })?;
-    Ok(Some((parsed, found.mode())))
+    let invalid = |error: toml::de::Error| InstalledError::Parse {
+        path: path.to_owned(),
+        fault: TextFault::new(&text, error.span(), error.message()),
+    };
+    Ok(Some((toml::from_str(&text).map_err(invalid)?, found.mode())))
 }
 
 #[cfg(test)]
@@ -220,7 +223,14 @@ mod tests {
             said(&MANIFEST.replace("linux", "other"), None)
                 .contains("expected linux, the name of its folder, got other")
         );
-        assert!(said("name = 1", None).contains("adapter.toml is not valid"));
+        assert!(said("name = 1", None).contains("adapter.toml is not valid, line 1: invalid type: integer"));
+        for secret in
+            ["secrets = \"t0ken\"", "secrets.token = [\"t0ken\"]", "secrets.token = \"t0ken", "settings = \"t0ken\""]
+        {
+            let operator = format!("\n[hostings.h1]\n{secret}\n");
+            let said = said(MANIFEST, Some(&operator));
+            assert!(said.contains("linux.toml is not valid, line 3: ") && !said.contains("t0ken"), "{said}");
+        }
     }
 
     #[test]

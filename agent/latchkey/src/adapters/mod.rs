@@ -82,6 +82,11 @@ pub(crate) struct AdapterView {
     imports: Vec<String>,
     /// What its manifest asks for and the operator has not granted, as lines for the operator's file.
     missing: Vec<String>,
+    /// The operator's file about it, whether there is one or not.
+    operators_file: PathBuf,
+    /// Why that file cannot be used, if so: nothing is called then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operators_file_fault: Option<String>,
     /// Why it broke down last, since it was loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_break: Option<String>,
@@ -160,9 +165,12 @@ impl Adapters {
         let loaded: Vec<Arc<Adapter>> = self.loaded().values().cloned().collect();
         let mut views = Vec::new();
         for adapter in loaded {
-            // With a file that cannot be read nothing is granted.
-            let terms = read_terms(serve, &adapter.installed).await.unwrap_or_default();
-            views.push(adapter.view(&terms));
+            // With a file that cannot be used nothing is called.
+            let (terms, fault) = match read_terms(serve, &adapter.installed).await {
+                Ok(terms) => (terms, None),
+                Err(problem) => (Terms::default(), Some(problem.detail)),
+            };
+            views.push(AdapterView { operators_file_fault: fault, ..adapter.view(&terms) });
         }
         Ok(views)
     }
@@ -288,6 +296,8 @@ impl Adapter {
             exports: names(&self.description.exports),
             imports: names(&self.description.imports),
             missing: manifest.asks.beyond(&terms.grants),
+            operators_file: self.installed.operator.clone(),
+            operators_file_fault: None,
             last_break: self.breaks().last().map(|(_, why)| why.clone()),
         }
     }

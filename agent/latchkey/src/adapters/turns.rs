@@ -1,4 +1,5 @@
-//! Changes through an adapter come one after another for each hosting: what one has read still is so when it writes.
+//! Changes through one adapter come one after another for each hosting: none of its own comes between what one has read
+//! and what it writes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

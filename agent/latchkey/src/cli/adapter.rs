@@ -28,6 +28,7 @@ const COLUMNS: &[Field] = &[
     ("EXPORTS", "exports"),
     ("USES", "imports"),
     ("NOT GRANTED", "missing"),
+    ("FAULT OF ITS FILE", "operators_file_fault"),
     ("LAST BREAK", "last_break"),
 ];
 

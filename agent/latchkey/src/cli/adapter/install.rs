@@ -133,7 +133,8 @@ fn told(reply: &Value) -> String {
     );
     let missing = at(reply, "missing").as_array().map_or(&[][..], Vec::as_slice);
     if !missing.is_empty() {
-        text += "\nIt asks for what is not granted; to grant it, write under [grants] in its file in /etc/latchkey/adapters.d:";
+        let file = cell(at(reply, "operators_file"));
+        text += &format!("\nIt asks for what is not granted; to grant it, write under [grants] in {file}:");
         missing.iter().for_each(|line| text += &format!("\n  {}", cell(line)));
     }
     text

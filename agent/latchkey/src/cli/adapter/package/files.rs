@@ -12,6 +12,9 @@ use super::{PackageError, reading};
 /// All that there may be. Others in a folder are left alone; an archive is for this and has nothing else.
 const NAMES: [&str; 4] = ["adapter.toml", "adapter.wasm", "adapter.sums", "adapter.sums.sig"];
 
+/// Beside the component an archive has so much at most.
+const AROUND_BYTES: u64 = 1 << 20;
+
 /// What was read of them, once.
 pub(super) struct Files {
     place: PathBuf,
@@ -59,7 +62,9 @@ fn folder(place: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>, PackageError>
 
 fn archive(place: &Path) -> Result<BTreeMap<&'static str, Vec<u8>>, PackageError> {
     let not_one = |_| PackageError::Archive(place.to_owned());
-    let mut archive = tar::Archive::new(File::open(place).map_err(reading(place))?);
+    // Whatever it says of itself, no more of it is read.
+    let bounded = File::open(place).map_err(reading(place))?.take(COMPONENT_MAX_BYTES + AROUND_BYTES);
+    let mut archive = tar::Archive::new(bounded);
     let mut found = BTreeMap::new();
     for entry in archive.entries().map_err(not_one)? {
         let entry = entry.map_err(not_one)?;
