@@ -18,14 +18,14 @@ use std::{
     io::{Read as _, Write as _},
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
-        unix::fs::{PermissionsExt as _, chown, symlink},
+        unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     },
     path::{Path, PathBuf},
 };
 
 use latchkey_protocol::{
-    Asked, CONFIG_FILE_MAX_BYTES, ConfigFileCall, ConfigFileCame, ConfigFileWish, RefusalCode, Reply, Request,
-    seal_text,
+    Asked, CONFIG_FILE_MAX_BYTES, CONFIG_FILES_MAX, ConfigFileCall, ConfigFileCame, ConfigFileWish, RefusalCode, Reply,
+    Request, seal_text,
 };
 use node::{Node, check_refused};
 use rustix::{
@@ -40,7 +40,11 @@ fn node() -> Node {
     let mut node = Node::prepare("");
     let text = fs::read_to_string(node.path("broker.toml")).unwrap();
     let operators = node.path("adapters.d");
-    fs::write(node.path("broker.toml"), format!("{text}[adapters]\noperators = {operators:?}\n")).unwrap();
+    let adapters = node.path("adapters");
+    let section = format!("[adapters]\ndirectory = {adapters:?}\noperators = {operators:?}\n");
+    fs::write(node.path("broker.toml"), text + &section).unwrap();
+    fs::create_dir_all(adapters.join("linux")).unwrap();
+    fs::write(adapters.join("linux/adapter.wasm"), "installed").unwrap();
     for folder in [operators, node.path("conf")] {
         fs::create_dir(folder).unwrap();
     }
@@ -353,4 +357,32 @@ fn a_change_that_serve_hung_up_on_or_the_broker_died_in_is_taken_back() {
     node.run_broker();
     until("it is put back", || is("good 1") && entries(&node) == ["h1_a.conf"]);
     until("it takes effect", || fs::read_to_string(node.path("applied")).is_ok_and(|applied| applied == "good 1"));
+}
+
+#[test]
+fn a_hosting_has_so_many_files_and_what_was_there_keeps_its_mode_and_group() {
+    let node = node();
+    for number in 1..CONFIG_FILES_MAX {
+        fs::write(conf(&node).join(format!("h1_{number}.conf")), "good").unwrap();
+    }
+    assert!(matches!(write(&node, "h1_last.conf", None, "good"), ConfigFileCame::Done));
+    let (reply, _) = ask_with(&node, call(to_write("h1_more.conf", None)), Some(sealed(b"good")));
+    check_refused(&reply, RefusalCode::Invalid, Some("directory"));
+    assert!(!conf(&node).join("h1_more.conf").exists());
+    let file = conf(&node).join("h1_1.conf");
+    chown(&file, None, Some(node.user.gid)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let (_, version) = read(&node, "h1_1.conf");
+    assert!(matches!(write(&node, "h1_1.conf", Some(&version), "good, too"), ConfigFileCame::Done));
+    let facts = fs::metadata(&file).unwrap();
+    assert_eq!((facts.mode() & 0o777, facts.uid(), facts.gid()), (0o640, 0, node.user.gid));
+}
+
+#[test]
+fn an_adapter_that_is_not_installed_has_no_files() {
+    let node = node();
+    assert!(matches!(ask(&node, ConfigFileWish::List), ConfigFileCame::Names(names) if names.is_empty()));
+    fs::remove_file(node.path("adapters/linux/adapter.wasm")).unwrap();
+    let (reply, _) = ask_with(&node, call(ConfigFileWish::List), None);
+    check_refused(&reply, RefusalCode::NotFound, Some("adapter"));
 }

@@ -13,6 +13,7 @@ use latchkey_protocol::CONFIG_FILE_MAX_BYTES;
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
+    process::Gid,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -39,6 +40,7 @@ pub(super) struct Found {
     pub(super) content: Vec<u8>,
     pub(super) version: String,
     mode: Mode,
+    group: Gid,
 }
 
 impl Directory {
@@ -78,15 +80,17 @@ impl Directory {
             ));
         }
         let version = version(&content);
-        Ok(Some(Found { content, version, mode: Mode::from_raw_mode(facts.st_mode & 0o777) }))
+        let (mode, group) = (Mode::from_raw_mode(facts.st_mode & 0o777), Gid::from_raw(facts.st_gid));
+        Ok(Some(Found { content, version, mode, group }))
     }
 
     /// Puts this content in place of what was found, or of nothing.
     pub(super) fn replace(&self, name: &str, found: Option<&Found>, content: &[u8]) -> io::Result<Begun<'_>> {
         let new = beside(name, "new");
         self.forget(&new)?;
-        let mode = found.map_or(Mode::from_raw_mode(0o644), |found| found.mode);
-        self.make(&new, content, mode)?;
+        let as_new = (Mode::from_raw_mode(0o644), Gid::ROOT);
+        let (mode, group) = found.map_or(as_new, |found| (found.mode, found.group));
+        self.make(&new, content, (mode, group))?;
         self.begin(name, found.is_some(), &version(content))?;
         rustix::fs::renameat(&self.0, &new, &self.0, name)?;
         self.sync()?;
@@ -110,9 +114,8 @@ impl Directory {
             let Some(name) = rest.strip_suffix(".doing") else { continue };
             // What cannot be read is somebody else's by now.
             let now = self.read(name).map(|found| found.map_or_else(|| NONE.to_owned(), |found| found.version));
-            let now = now.unwrap_or_default();
             let note = self.read(&left)?.map(|note| note.content).unwrap_or_default();
-            if note == now.as_bytes() {
+            if now.is_ok_and(|now| now.as_bytes() == note) {
                 Begun { directory: self, name: name.to_owned() }.take_back()?;
                 mended.push(name.to_owned());
             } else {
@@ -134,13 +137,14 @@ impl Directory {
         if is_there {
             rustix::fs::linkat(&self.0, name, &self.0, &old, AtFlags::empty())?;
         }
-        self.make(&note, version.as_bytes(), Mode::from_raw_mode(0o600))?;
+        self.make(&note, version.as_bytes(), (Mode::from_raw_mode(0o600), Gid::ROOT))?;
         self.sync()
     }
 
-    fn make(&self, name: &str, content: &[u8], mode: Mode) -> io::Result<()> {
+    fn make(&self, name: &str, content: &[u8], (mode, group): (Mode, Gid)) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::from_raw_mode(0o600))?;
+        rustix::fs::fchown(&file, None, Some(group))?;
         // Whatever the umask.
         rustix::fs::fchmod(&file, mode)?;
         let mut file = File::from(file);
@@ -238,7 +242,7 @@ mod tests {
         type Step = fn(&Directory, Option<&Found>);
         let before: [(&str, Step); 4] = [
             ("the new file is written", |directory, _| {
-                directory.make(".latchkey-a.conf.new", b"x", Mode::RUSR).unwrap()
+                directory.make(".latchkey-a.conf.new", b"x", (Mode::RUSR, Gid::ROOT)).unwrap()
             }),
             ("it is noted", |directory, found| directory.begin("a.conf", found.is_some(), &version(b"two")).unwrap()),
             ("it is replaced", |directory, found| drop(directory.replace("a.conf", found, b"two").unwrap())),

@@ -15,8 +15,8 @@ use latchkey_protocol::{
 };
 
 use crate::{
-    adapters::config::AdaptersConfig,
-    admission, log,
+    adapters::{component, config::AdaptersConfig},
+    log,
     operators_file::{self, FileError, Grant},
     process::{self, ProcessError, Start},
     roots_own::{self, NotRoots},
@@ -31,6 +31,7 @@ const SAID_MAX_BYTES: usize = 4096;
 /// All of this node.
 #[derive(Debug)]
 pub(crate) struct ConfigFiles {
+    adapters: PathBuf,
     operators: PathBuf,
     /// One for each directory: what is changed at the same time cannot be told apart by a check.
     turns: Turns,
@@ -39,7 +40,7 @@ pub(crate) struct ConfigFiles {
 /// Why nothing was read or changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigFileError {
-    /// The adapter's name is none.
+    /// There is none.
     #[error("no adapter of this name is installed")]
     Adapter,
     /// The time for it is out of its bounds.
@@ -83,7 +84,7 @@ pub(crate) type Came = (ConfigFileCame, Option<OwnedFd>);
 impl ConfigFiles {
     /// Those of the operator's files in a folder.
     pub(crate) fn new(config: &AdaptersConfig) -> Self {
-        Self { operators: config.operators.clone(), turns: Turns::default() }
+        Self { adapters: config.directory.clone(), operators: config.operators.clone(), turns: Turns::default() }
     }
 
     /// Takes back what a broker that was killed began and did not finish, wherever the operator has directories.
@@ -109,9 +110,8 @@ impl ConfigFiles {
         content: Option<OwnedFd>,
         connection: &FrameSocket,
     ) -> Result<Came, ConfigFileError> {
-        if !admission::is_id(&call.adapter) {
-            return Err(ConfigFileError::Adapter);
-        }
+        // What the operator's file says is for an adapter that is there.
+        component::open(&self.adapters, &call.adapter).map_err(|_| ConfigFileError::Adapter)?;
         if !(1..=COMMAND_DEADLINE_MAX_MS).contains(&call.deadline_ms) {
             return Err(ConfigFileError::Deadline);
         }
@@ -135,7 +135,7 @@ impl ConfigFiles {
             ConfigFileWish::Write { name, version } => {
                 let content = content.and_then(|content| read_sealed(content, CONFIG_FILE_MAX_BYTES as u64).ok());
                 let content = content.ok_or(ConfigFileError::Content)?;
-                work.write(name, version.as_deref(), &content)
+                work.write(&call.hosting, name, version.as_deref(), &content)
             }
             ConfigFileWish::Remove { name, version } => work.remove(name, version),
         }
@@ -152,12 +152,16 @@ struct Work<'w> {
 
 impl Work<'_> {
     fn list(&self, hosting: &str) -> Result<Came, ConfigFileError> {
-        let names = self.directory.names().map_err(self.failed("list"))?;
-        let names: Vec<String> = names.into_iter().filter(|name| self.section.is_about(hosting, name)).collect();
+        let names = self.names_about(hosting)?;
         if names.len() > CONFIG_FILES_MAX {
             return Err(ConfigFileError::TooMany);
         }
         Ok((ConfigFileCame::Names(names), None))
+    }
+
+    fn names_about(&self, hosting: &str) -> Result<Vec<String>, ConfigFileError> {
+        let names = self.directory.names().map_err(self.failed("list"))?;
+        Ok(names.into_iter().filter(|name| self.section.is_about(hosting, name)).collect())
     }
 
     fn read(&self, name: &str) -> Result<Came, ConfigFileError> {
@@ -168,11 +172,14 @@ impl Work<'_> {
         Ok((ConfigFileCame::Content { version }, Some(content)))
     }
 
-    fn write(&self, name: &str, version: Option<&str>, content: &[u8]) -> Result<Came, ConfigFileError> {
+    fn write(&self, hosting: &str, name: &str, version: Option<&str>, content: &[u8]) -> Result<Came, ConfigFileError> {
         self.look_at_programs()?;
         let found = self.found(name)?;
         if found.as_ref().map(|found| found.version.as_str()) != version {
             return Ok((ConfigFileCame::Changed, None));
+        }
+        if found.is_none() && self.names_about(hosting)?.len() >= CONFIG_FILES_MAX {
+            return Err(ConfigFileError::TooMany);
         }
         let begun = self.directory.replace(name, found.as_ref(), content).map_err(self.undone("write"))?;
         self.decided(begun)
