@@ -400,6 +400,13 @@ impl Signer {
     }
 }
 
+/// The component that runs commands.
+#[must_use]
+#[track_caller]
+pub fn commander() -> Vec<u8> {
+    Components::get().commander.clone()
+}
+
 /// The component of an adapter that comes with the agent, built from its source.
 #[must_use]
 #[track_caller]

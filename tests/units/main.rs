@@ -20,7 +20,7 @@ use std::{
     sync::OnceLock,
 };
 
-use latchkey_tests::adapters::shipped;
+use latchkey_tests::adapters::{commander, shipped};
 use rustix::io::Errno;
 use xtask::build::{Build, PROGRAMS, workspace};
 
@@ -109,8 +109,10 @@ fn serve_and_the_broker_work_in_their_units() {
         assert_eq!(code(step), "0", "{step}: {}", trial.all());
     }
     assert_eq!(code("latchkey adapter install"), "0", "{}", trial.all());
-    assert_eq!(code("latchkey adapter run"), "4", "{}", trial.all());
+    assert_eq!(code("latchkey adapter run linux"), "4", "{}", trial.all());
     assert!(said.contains("it takes `mysql = true` under [grants]"), "{}", trial.all());
+    assert_eq!(code("latchkey adapter run commander"), "0", "{}", trial.all());
+    assert!(said.contains(r#""path":"unit-site\n""#), "{}", trial.all());
     // PHP ran as the site's user, entered the docroot and found no WordPress in it: the whole way and back.
     assert!(said.contains("there is no WordPress in the instance's docroot"), "{}", trial.all());
 }
@@ -201,7 +203,7 @@ impl Trial {
 /// Lays out what `boot.sh` takes.
 fn prepare(dir: &Path) {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
-    for directory in ["adapter", "out", "over", "programs"] {
+    for directory in ["adapter", "commander", "out", "over", "programs"] {
         fs::create_dir(dir.join(directory)).unwrap();
     }
     let built = Build::for_tests().run().unwrap();
@@ -216,6 +218,9 @@ fn prepare(dir: &Path) {
     }
     fs::write(dir.join("adapter/adapter.wasm"), shipped("linux")).unwrap();
     fs::copy(workspace().join("plugins/linux/adapter.toml"), dir.join("adapter/adapter.toml")).unwrap();
+    fs::write(dir.join("commander/adapter.wasm"), commander()).unwrap();
+    let manifest = "name = \"commander\"\nversion = \"1.0.0\"\ntitle = \"For trials\"\n\n[asks]\ncommand = [\"who\"]\n";
+    fs::write(dir.join("commander/adapter.toml"), manifest).unwrap();
     for script in ["boot.sh", "trial.sh"] {
         fs::copy(workspace().join("tests/units").join(script), dir.join(script)).unwrap();
     }

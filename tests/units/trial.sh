@@ -18,6 +18,12 @@ step systemctl is-active latchkey.service latchkey-broker.service
 step latchkey adapter install --unsigned "$(dirname "$0")/adapter"
 step latchkey adapter run linux h1 databases list-databases
 
+# A command of the operator's, as the hosting's user.
+mkdir -p /etc/latchkey/adapters.d
+printf '[grants.commands.who]\nargv = ["/usr/bin/id", "-un"]\n' > /etc/latchkey/adapters.d/commander.toml
+step latchkey adapter install --unsigned "$(dirname "$0")/commander"
+step latchkey adapter run commander h1 logs locate domain=who --json
+
 # FTP. Each upload is another sign-in, by TLS.
 step systemctl start latchkey-pure-ftpd.service
 password=$(latchkey op run live ftp_account.create name=deploy --json | sed -n 's/.*"password": *"\([^"]*\)".*/\1/p')
