@@ -228,7 +228,7 @@ mod tests {
             ["secrets = \"t0ken\"", "secrets.token = [\"t0ken\"]", "secrets.token = \"t0ken", "settings = \"t0ken\""]
         {
             let operator = format!("\n[hostings.h1]\n{secret}\n");
-            let said = said(MANIFEST, Some(&operator));
+            let said = Node::with(MANIFEST, Some(&operator)).read().unwrap_err().to_string();
             assert!(said.contains("linux.toml is not valid, line 3: ") && !said.contains("t0ken"), "{said}");
         }
     }
