@@ -93,7 +93,7 @@ fn state_takes_a_grant_and_is_bounded(node: &Node) {
     adapter.keeps(ONE, "a", "b").failed(4, "it takes `state = true` under [asks] in adapter.toml");
     adapter.describe("1.0.0", "state = true");
     let installed = adapter.install(&["--unsigned"]);
-    assert!(installed.done().ends_with("adapters.d:\n  state = true\n"), "{}", installed.text);
+    assert!(installed.done().ends_with("/etc/adapters.d/state.toml:\n  state = true\n"), "{}", installed.text);
     assert_eq!(adapter.listed().unwrap()["missing"][0], "state = true");
     let file = adapter.operators_file().display().to_string();
     let missing = format!("state is not granted: it takes `state = true` under [grants] in {file}");

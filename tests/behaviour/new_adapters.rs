@@ -38,7 +38,8 @@ fn install_and_call(node: &Node, adapter: &Adapter<'_>) {
     let installed = adapter.install(&["--unsigned"]);
     let said = format!("{} 0.1.0 is loaded: it serves accounts, databases.", adapter.name);
     assert!(installed.done().contains(&said), "{}", installed.text);
-    assert!(installed.text.ends_with("adapters.d:\n  state = true\n"), "{}", installed.text);
+    let missing = format!("/etc/adapters.d/{}.toml:\n  state = true\n", adapter.name);
+    assert!(installed.text.ends_with(&missing), "{}", installed.text);
     let call = adapter.readme_line("latchkey adapter run");
     let words: Vec<&str> = call.split(' ').collect();
     let ["latchkey", "adapter", "run", name, "HOSTING", interface, function] = words[..] else { panic!("{call}") };
