@@ -102,15 +102,15 @@ pub(crate) fn run(start: Start<'_>, connection: Option<&FrameSocket>) -> Result<
         Stopped::HungUp => return Err(ProcessError::HungUp),
         Stopped::Overdue => CommandEnd::TimedOut,
         Stopped::TooMuch => CommandEnd::TooMuch,
-        Stopped::Ended => ended(status, start.user.is_some()),
+        Stopped::Ended => ended(status),
     };
     Ok(Came { end, stdout: stdout.read, stderr: stderr.read })
 }
 
-/// How it ended; a shell between it and us, as in a namespace, has told a signal by its exit code.
-fn ended(status: ExitStatus, by_shell: bool) -> CommandEnd {
+/// How it ended. A shell, such as the one that is first in a namespace, tells a signal by such an exit code.
+fn ended(status: ExitStatus) -> CommandEnd {
     match (status.code().and_then(|code| u8::try_from(code).ok()), status.signal()) {
-        (Some(code @ 129..=192), _) if by_shell => CommandEnd::Signalled { signal: i32::from(code) - 128 },
+        (Some(code @ 129..=192), _) => CommandEnd::Signalled { signal: i32::from(code) - 128 },
         (Some(code), _) => CommandEnd::Exited { code },
         (None, signal) => CommandEnd::Signalled { signal: signal.unwrap_or_default() },
     }
