@@ -18,7 +18,7 @@ use crate::store::audit::Outcome;
 pub(crate) struct SessionView {
     /// Its name.
     id: String,
-    /// `wordpress`, `gateway`, `sftp` or `ftp`.
+    /// `wordpress`, `gateway`, `sftp`, `ftp`, `transfer`, `stream` or `job`.
     kind: &'static str,
     /// The address of the person; none for the panel.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +32,9 @@ pub(crate) struct SessionView {
     /// The WordPress user.
     #[serde(skip_serializing_if = "Option::is_none")]
     wp_user: Option<String>,
+    /// The operation, of a transfer, a stream or a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'static str>,
     /// When it was opened.
     #[schemars(with = "String")]
     opened_at: Timestamp,
@@ -41,7 +44,7 @@ pub(crate) struct SessionView {
     /// What the client of a file account says that it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
-    /// When it ends by itself; a session of a file account does not.
+    /// When it ends by itself, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     expires_at: Option<Timestamp>,
@@ -67,6 +70,7 @@ fn view(table: &AccessTable, channel: &Channel) -> SessionView {
             instance: Some(session.instance.to_string()),
             share: session.share.map(|id| id.to_string()),
             wp_user: Some(session.user.login.clone()),
+            operation: None,
             login: None,
             client: None,
             opened_at: session.opened_at,
@@ -80,6 +84,7 @@ fn view(table: &AccessTable, channel: &Channel) -> SessionView {
             instance: None,
             share: None,
             wp_user: None,
+            operation: None,
             login: None,
             client: None,
             opened_at: session.opened_at,
@@ -93,11 +98,26 @@ fn view(table: &AccessTable, channel: &Channel) -> SessionView {
             instance: session.permit.instance().map(ToString::to_string),
             share: session.permit.share().map(|id| id.to_string()),
             wp_user: None,
+            operation: None,
             login: Some(session.login.clone()),
             client: Some(session.client.clone()),
             opened_at: session.opened_at,
             expires_at: None,
             address: Some(session.address.clone()),
+        },
+        Channel::Work(work) => SessionView {
+            id: work.id.clone(),
+            kind: channel.kind(),
+            person,
+            instance: Some(work.instance.to_string()),
+            share: work.share.map(|id| id.to_string()),
+            wp_user: None,
+            operation: Some(work.what),
+            login: None,
+            client: None,
+            opened_at: work.opened_at,
+            expires_at: None,
+            address: work.address.clone(),
         },
     }
 }

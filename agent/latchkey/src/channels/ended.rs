@@ -51,7 +51,7 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
-    const fn and(&self, other: &Self) -> Self {
+    pub(super) const fn and(&self, other: &Self) -> Self {
         Self {
             sftp: self.sftp + other.sftp,
             ftp: self.ftp + other.ftp,

@@ -9,7 +9,7 @@ use latchkey_access::{HostingId, ShareId};
 
 use super::at_site::End;
 use super::endings::Begun;
-use super::{Channel, Closed, Ended, Taken, Unconfirmed, files, looks};
+use super::{Channel, Ended, Taken, Unconfirmed, looks, switched};
 use crate::clock::{Stopwatch, later};
 use crate::counted::COUNTED;
 use crate::request;
@@ -48,7 +48,7 @@ pub(crate) async fn close(serve: &Arc<Serve>, taken: Taken) -> Ended {
 
 async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let mut ended = Ended::default();
-    let Taken { wordpress, gateway, files, residue } = taken;
+    let Taken { wordpress, gateway, killed, residue } = taken;
     ended.residue = residue;
     if !gateway.is_empty() {
         ended.closed.gateway = u32::try_from(gateway.len()).unwrap_or(u32::MAX);
@@ -59,12 +59,11 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let until = tokio::time::Instant::now() + TIME_FOR_LOOKS;
     let shares = shares_that_ended(&serve, &wordpress);
     // Side by side: neither has to wait for the other.
-    let (of_files, ()) = tokio::join!(
-        files::close(&serve, files, TIME_FOR_SITES),
+    let ((closed, unconfirmed), ()) = tokio::join!(
+        switched::close(&serve, killed, TIME_FOR_SITES),
         close_wordpress(&serve, wordpress, TIME_FOR_SITES, &mut ended)
     );
-    let (Closed { sftp, ftp, .. }, unconfirmed) = of_files;
-    ended.closed = Closed { sftp, ftp, ..ended.closed };
+    ended.closed = ended.closed.and(&closed);
     ended.unconfirmed.extend(unconfirmed);
     // After the sessions: they come first, and what somebody did until then is to be found.
     ended.residue.extend(scan::at_shares(&serve, shares, until).await);

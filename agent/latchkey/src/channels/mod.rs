@@ -11,7 +11,10 @@ mod gate;
 mod looks;
 #[cfg(test)]
 mod model;
+mod switched;
 mod sync;
+#[allow(dead_code, reason = "begun by operations that are being built")]
+mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +26,11 @@ use rusqlite::Connection;
 
 pub(crate) use ended::{Closed, Ended, Unconfirmed};
 pub(crate) use ending::{TIME_FOR_SITES, close, forget_hosting, retry_unconfirmed};
-pub(crate) use files::{FileSession, KillSwitch, RestsOn, Switch};
+pub(crate) use files::{FileSession, RestsOn};
 pub(crate) use looks::look_again;
+pub(crate) use switched::{KillSwitch, Switch};
+#[allow(unused_imports, reason = "begun by operations that are being built")]
+pub(crate) use work::{OpenWork, Work, WorkKind, open as open_work, share_by};
 
 use crate::store::StoreError;
 use crate::store::gateway_rows::{self, GatewaySession};
@@ -32,8 +38,8 @@ use crate::store::residue::Residue;
 use crate::store::wordpress_sessions::{self, KeptSession, Look, WordpressSession};
 use crate::token::TokenHash;
 use endings::{Begun, Endings};
-use files::Lingering;
 use gate::{Gate, Way};
+use switched::{Killed, Lingering};
 use sync::{Mutex, locked};
 
 /// One live way in.
@@ -45,6 +51,8 @@ pub(crate) enum Channel {
     Gateway(TokenHash, GatewaySession),
     /// A session of a file account, by SFTP or FTP.
     Files(FileSession),
+    /// A transfer, an event stream or a job.
+    Work(Work),
 }
 
 impl Way for Channel {
@@ -53,6 +61,7 @@ impl Way for Channel {
             Self::Wordpress(session) => &session.mark,
             Self::Gateway(_, session) => &session.id,
             Self::Files(session) => &session.id,
+            Self::Work(work) => &work.id,
         }
     }
 }
@@ -75,6 +84,7 @@ impl Channel {
             Self::Wordpress(session) => session.actor.clone(),
             Self::Gateway(_, session) => Actor::Person(session.person),
             Self::Files(session) => session.actor.clone(),
+            Self::Work(work) => work.actor.clone(),
         }
     }
 
@@ -84,6 +94,7 @@ impl Channel {
             Self::Wordpress(_) => "wordpress",
             Self::Gateway(..) => "gateway",
             Self::Files(session) => session.protocol.as_str(),
+            Self::Work(work) => work.kind.as_str(),
         }
     }
 
@@ -91,7 +102,7 @@ impl Channel {
     pub(crate) fn login(&self) -> Option<&str> {
         match self {
             Self::Files(session) => Some(&session.login),
-            Self::Wordpress(_) | Self::Gateway(..) => None,
+            Self::Wordpress(_) | Self::Gateway(..) | Self::Work(_) => None,
         }
     }
 
@@ -100,7 +111,7 @@ impl Channel {
         match self {
             Self::Wordpress(session) => session.expires_at <= now,
             Self::Gateway(_, session) => session.expires_at <= now,
-            Self::Files(_) => false,
+            Self::Files(_) | Self::Work(_) => false,
         }
     }
 
@@ -115,6 +126,7 @@ impl Channel {
             Self::Wordpress(session) => wordpress_is_allowed(table, session, now),
             Self::Gateway(_, session) => has_business_here(table, session.person, now),
             Self::Files(session) => session.is_allowed(table, now),
+            Self::Work(work) => work.is_allowed(table, now),
         }
     }
 }
@@ -139,8 +151,7 @@ pub(crate) fn has_business_here(table: &AccessTable, person: PersonId, now: Time
 pub(crate) struct Taken {
     wordpress: Vec<Begun<WordpressSession, Look>>,
     gateway: Vec<String>,
-    /// Killed already.
-    files: Vec<FileSession>,
+    killed: Vec<Killed>,
     /// What the change that took them leaves behind.
     residue: Vec<Residue>,
 }
@@ -148,7 +159,7 @@ pub(crate) struct Taken {
 impl Taken {
     /// Whether there is nothing to close and nothing to tell.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.wordpress.is_empty() && self.gateway.is_empty() && self.files.is_empty() && self.residue.is_empty()
+        self.wordpress.is_empty() && self.gateway.is_empty() && self.killed.is_empty() && self.residue.is_empty()
     }
 
     /// These, with what the change that took them leaves behind.
@@ -161,7 +172,7 @@ impl Taken {
     pub(crate) fn and(mut self, others: Self) -> Self {
         self.wordpress.extend(others.wordpress);
         self.gateway.extend(others.gateway);
-        self.files.extend(others.files);
+        self.killed.extend(others.killed);
         self.residue.extend(others.residue);
         self
     }
@@ -170,8 +181,8 @@ impl Taken {
     #[cfg(test)]
     pub(crate) fn ids(&self) -> Vec<&str> {
         let wordpress = self.wordpress.iter().map(|begun| begun.session().id());
-        let files = self.files.iter().map(|session| session.id.as_str());
-        wordpress.chain(self.gateway.iter().map(String::as_str)).chain(files).collect()
+        let killed = self.killed.iter().map(|one| one.id.as_str());
+        wordpress.chain(self.gateway.iter().map(String::as_str)).chain(killed).collect()
     }
 }
 
@@ -209,7 +220,7 @@ impl Channels {
     pub(crate) fn wordpress(&self) -> Vec<KeptSession> {
         let open = self.list().into_iter().filter_map(|channel| match channel {
             Channel::Wordpress(session) => Some(KeptSession { session, must_end: false, look: None }),
-            Channel::Gateway(..) | Channel::Files(_) => None,
+            Channel::Gateway(..) | Channel::Files(_) | Channel::Work(_) => None,
         });
         let ending = self.endings.unconfirmed(|_| true).into_iter();
         open.chain(ending.map(|session| KeptSession { session, must_end: true, look: None })).collect()
@@ -292,25 +303,23 @@ impl Channels {
             Channel::Wordpress(session) => {
                 channel.is_past(now) && (session.share, &session.user) == (by.share, &by.user)
             }
-            Channel::Gateway(..) | Channel::Files(_) => false,
+            Channel::Gateway(..) | Channel::Files(_) | Channel::Work(_) => false,
         })
     }
 
     fn begin(&self, dead: Vec<Channel>) -> Taken {
         self.forget_tokens(&dead);
-        let (mut wordpress, mut gateway, mut files) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wordpress, mut gateway, mut killed) = (Vec::new(), Vec::new(), Vec::new());
         for channel in dead {
             match channel {
                 Channel::Wordpress(session) => wordpress.push(session),
                 Channel::Gateway(_, session) => gateway.push(session.id),
-                Channel::Files(session) => {
-                    // At once: nobody has to be asked, and whoever drops these has killed them all the same.
-                    session.switch.0.kill();
-                    files.push(session);
-                }
+                // At once: whoever drops these has killed them all the same.
+                Channel::Files(session) => killed.push(session.killed()),
+                Channel::Work(work) => killed.push(work.killed()),
             }
         }
-        Taken { wordpress: self.endings.begin(wordpress), gateway, files, residue: Vec::new() }
+        Taken { wordpress: self.endings.begin(wordpress), gateway, killed, residue: Vec::new() }
     }
 
     fn forget_tokens(&self, gone: &[Channel]) {

@@ -230,9 +230,9 @@ impl State {
         *self.uids.lock().unwrap_or_else(PoisonError::into_inner) = uids;
         wordpress_sessions::load(&copy.connection)?.into_iter().for_each(|kept| self.channels.keep(kept));
         let dead = self.channels.swap(Arc::new(table), now);
-        // Their rows are not in the backup, or without the keys and passwords that opened them: people sign in again.
-        let signed_in = |channel: &Channel| matches!(channel, Channel::Gateway(..) | Channel::Files(_));
-        let dead = dead.and(self.channels.take_where(signed_in));
+        // Their rows are not in the backup, or without the keys and passwords that opened them: people begin again.
+        let begins_again = |channel: &Channel| !matches!(channel, Channel::Wordpress(_));
+        let dead = dead.and(self.channels.take_where(begins_again));
         drop(writer);
         self.store.note(None);
         self.audit_head.send_replace(Some(head));
