@@ -2,10 +2,10 @@
 
 use latchkey_tests::adapters::Adapter;
 use latchkey_tests::command_line::{Printed, latchkey_told};
+use latchkey_tests::databases;
 use latchkey_tests::waiting::eventually;
 use serde_json::{Value, json};
 use xtask::node::Node;
-use xtask::process::Program;
 
 use crate::{ONE, TWO};
 
@@ -57,17 +57,12 @@ impl<'n> Linux<'n> {
         latchkey_told(self.node, &[&line[..], &["--secret", "new"]].concat(), &format!("{password}\n"))
     }
 
-    /// What MariaDB says to its root.
     fn sql(&self, statement: &str) -> String {
-        self.node.mariadb(statement).unwrap().trim().to_owned()
+        databases::sql(self.node, statement)
     }
 
-    /// What it says to a user.
     fn sql_as(&self, user: &str, password: &str, statement: &str) -> Result<String, String> {
-        let client = Program::new("mariadb").args(["--no-defaults", "--batch", "--skip-column-names", "--user", user]);
-        let client = client.arg(format!("--socket={}", self.node.database_socket().display()));
-        let told = client.env("MYSQL_PWD", password).input(statement).text();
-        told.map(|text| text.trim().to_owned()).map_err(|error| format!("{error:#}"))
+        databases::sql_as(self.node, (user, password), statement)
     }
 
     fn databases_like(&self, pattern: &str) -> String {
@@ -140,7 +135,7 @@ fn users_do_what_they_are_granted_and_nothing_else(node: &Node) {
     // A connection that is open when its user goes.
     std::thread::scope(|scope| {
         let open = scope.spawn(|| linux.sql_as("one_u_u", "newer", "SELECT SLEEP(100)"));
-        let connected = || linux.sql("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'one_u_u'");
+        let connected = || databases::connections(node, "one_u_u");
         eventually("the connection", || connected() == "1");
         let _ = linux.does("delete-user", &["name=one_u_u"]).done();
         assert!(open.join().unwrap().is_err());

@@ -25,6 +25,7 @@ mod caches;
 mod certificates;
 mod cli;
 mod crash;
+mod databases;
 mod delegation;
 mod doctor;
 mod file_endings;
@@ -64,7 +65,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 15] = [
+const HOSTINGS: [&str; 16] = [
     ONE,
     TWO,
     FILES,
@@ -80,6 +81,7 @@ const HOSTINGS: [&str; 15] = [
     "empty",
     "left",
     "timed",
+    "bases",
 ];
 const ONE: &str = "one";
 const TWO: &str = "two";
@@ -91,7 +93,7 @@ const SCRIPTED: &str = "scripted";
 const CUT_OFF: &str = "cut-off";
 
 /// Instances beside `live` and `second`, each of a single trial.
-const SITES: [Site; 25] = [
+const SITES: [Site; 27] = [
     site("named", ONE),
     site("indexed", ONE),
     site("upkeep", ONE),
@@ -109,6 +111,8 @@ const SITES: [Site; 25] = [
     site("prod", TWO),
     Site { staging_of: Some("prod"), ..site("prod-stage", TWO) },
     site("edited", FILES),
+    site("base", "bases"),
+    site("base-beside", "bases"),
     site("dark", "dark"),
     site("left", "left"),
     site("script", SCRIPTED),
@@ -207,6 +211,7 @@ fn main() -> ExitCode {
         adapters_linux::trials(),
         adapters_linux_cron::trials(),
         new_adapters::trials(),
+        databases::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::build::{cargo, cargo_of_plugins, setting, target, workspace};
+use xtask::build::{cargo, setting, shipped_adapter, target, workspace};
 use xtask::node::Node;
 use xtask::process::Program;
 
@@ -411,10 +411,7 @@ pub fn commander() -> Vec<u8> {
 #[must_use]
 #[track_caller]
 pub fn shipped(name: &str) -> Vec<u8> {
-    let package = format!("latchkey-{name}");
-    let build = ["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2", "--package", &package];
-    cargo_of_plugins().args(build).text().unwrap();
-    fs::read(target().join("plugins/wasm32-wasip2/release").join(format!("{name}.wasm"))).unwrap()
+    fs::read(shipped_adapter(name).unwrap()).unwrap()
 }
 
 /// The SHA-256 of a file as hexadecimal digits.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use serde_json::{Value, json};
+use xtask::build::NODES_ADAPTER;
 use xtask::node::{Hosting, Instance, Layout, NewHosting, NewInstance, Node, WordPress};
 
 use crate::api::Api;
@@ -80,6 +81,7 @@ pub fn put_hosting_of(node: &Node, hosting: &Hosting, state: &str, owners: &[Str
         "home": hosting.user.home,
         "db_prefix": hosting.db_prefix,
         "owners": owners,
+        "adapters": [NODES_ADAPTER],
         "state": state,
         "php": hosting.php_for_panel(),
         "web": { "kind": "nginx", "sso": hosting.sso.name() },

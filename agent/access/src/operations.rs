@@ -28,6 +28,15 @@ macro_rules! operation_rows {
             MaintenanceSet "maintenance.set" ManageMaintenanceMode Change Now "Show visitors the maintenance page, or the site again";
             IndexingShow "indexing.show" ManageSearchEngineIndexing Read Now "Show whether search engines may index the site";
             IndexingSet "indexing.set" ManageSearchEngineIndexing Change Now "Let search engines index the site, or ask them not to";
+            DatabaseList "database.list" ManageMysql Read Now "List the hosting's databases with their sizes";
+            DatabaseCreate "database.create" ManageMysql Change Now "Make an empty database";
+            DatabaseRename "database.rename" ManageMysql Change Now "Give a database another name, with all that is in it";
+            DatabaseDelete "database.delete" ManageMysql Destroy Now "Delete a database with all that is in it";
+            DatabaseUserList "database_user.list" ManageMysql Read Now "List the hosting's database users with what they may do";
+            DatabaseUserCreate "database_user.create" ManageMysql Change Now "Make a database user; its password is shown once";
+            DatabaseUserSetPassword "database_user.set_password" ManageMysql Change Now "Give a database user a new password, which is shown once";
+            DatabaseUserDelete "database_user.delete" ManageMysql Destroy Now "Delete a database user and end its connections";
+            DatabaseGrantSet "database_grant.set" ManageMysql Change Now "Say what a database user may do with a database";
             FtpAccountList "ftp_account.list" ManageFtp Read Now "List the hosting's own FTP accounts";
             FtpAccountCreate "ftp_account.create" ManageFtp Change Now "Make an FTP account on the hosting, with a password";
             FtpAccountUpdate "ftp_account.update" ManageFtp Change Now "Change an FTP account of the hosting, or give it a new password";
@@ -123,9 +132,11 @@ pub fn operation(name: &str) -> Option<&'static OperationSpec> {
 /// The operations as types.
 pub mod rows {
     pub use super::{
-        FtpAccountCreate, FtpAccountDelete, FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow,
-        MaintenanceSet, MaintenanceShow, SftpAccountCreate, SftpAccountDelete, SftpAccountList, SftpAccountUpdate,
-        ShareInvite, ShareList, ShareResend, ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
+        DatabaseCreate, DatabaseDelete, DatabaseGrantSet, DatabaseList, DatabaseRename, DatabaseUserCreate,
+        DatabaseUserDelete, DatabaseUserList, DatabaseUserSetPassword, FtpAccountCreate, FtpAccountDelete,
+        FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow,
+        SftpAccountCreate, SftpAccountDelete, SftpAccountList, SftpAccountUpdate, ShareInvite, ShareList, ShareResend,
+        ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
     };
 }
 

@@ -5,6 +5,7 @@ pub(crate) use latchkey_protocol::chain;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use crate::adapters::AdapterError;
 use crate::store::Trouble;
 use crate::token::NoRandomness;
 
@@ -75,6 +76,9 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rule_name")]
     #[schemars(with = "Option<String>")]
     pub(crate) rule: Option<Rule>,
+    /// What an adapter answered, which tells apart what has the same code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adapter_error: Option<AdapterError>,
     /// Seconds until a repeat makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after_s: Option<u64>,
@@ -104,6 +108,7 @@ impl Problem {
             field: None,
             privilege: None,
             rule: None,
+            adapter_error: None,
             retry_after_s: None,
             trouble: None,
         }

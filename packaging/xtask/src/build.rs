@@ -1,7 +1,8 @@
-//! Builds the programs of the agent with cargo.
+//! Builds the programs of the agent and the adapters that come with it, with cargo.
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -24,6 +25,12 @@ pub const PROGRAMS: [&str; 7] = [
 /// with it asks for, and the runner must not have the compiler in it.
 const PACKAGES: [&[&str]; 2] =
     [&["latchkey-runner"], &["latchkey", "latchkey-broker", "latchkey-compiler", "latchkey-files", "latchkey-php"]];
+
+/// The adapter that nodes have, beside the programs of the agent.
+pub const NODES_ADAPTER: &str = "linux";
+
+/// What adapters are built for.
+const WASM: &str = "wasm32-wasip2";
 
 /// The variable that names the directory with the programs, for tests whose caller has built them.
 pub const BUILT: &str = "LATCHKEY_BUILT";
@@ -62,7 +69,11 @@ impl Build {
             let executable = last_executable(&cargo().args(["build"]).args(profile).args(packages))?;
             directory = executable.parent().map(Path::to_path_buf);
         }
-        directory.context("the programs lie in a directory")
+        let directory = directory.context("the programs lie in a directory")?;
+        let component = shipped_adapter(NODES_ADAPTER)?;
+        let beside = directory.join(component_of(NODES_ADAPTER));
+        fs::copy(&component, &beside).with_context(|| format!("copy {}", component.display()))?;
+        Ok(directory)
     }
 
     /// Builds the program by which tests try from inside what a process must not be able to do, and returns it. What is
@@ -76,6 +87,23 @@ impl Build {
             _ => last_executable(&cargo().args(["build", "--package", "latchkey-php", "--example", "attempts"])),
         }
     }
+}
+
+/// Builds an adapter that comes with the agent from its source, and returns the component.
+///
+/// # Errors
+/// When the build fails.
+pub fn shipped_adapter(name: &str) -> Result<PathBuf> {
+    let package = format!("latchkey-{name}");
+    let build = ["build", "--quiet", "--locked", "--release", "--target", WASM, "--package", &package];
+    cargo_of_plugins().args(build).text()?;
+    Ok(target().join("plugins").join(WASM).join("release").join(component_of(name)))
+}
+
+/// The file name of an adapter's component.
+#[must_use]
+pub fn component_of(name: &str) -> String {
+    format!("{name}.wasm")
 }
 
 /// Runs a build and returns the last program that came of it.

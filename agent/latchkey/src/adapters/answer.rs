@@ -1,11 +1,38 @@
 //! The errors that adapters answer with: `types.error` of the interface.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::problem::{Code, Problem};
 
 /// A sentence is kept up to so many bytes.
 const MESSAGE_MAX_BYTES: usize = 1_000;
+
+/// How an adapter failed: the cases of `types.error` of its interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AdapterError {
+    /// What is to be changed or read is not there.
+    NotFound,
+    /// What is to be made is there already.
+    AlreadyExists,
+    /// The input is wrong.
+    Invalid,
+    /// It was changed by somebody since it was read: read it again.
+    Changed,
+    /// The platform refuses.
+    Refused,
+    /// The platform or the adapter cannot do that.
+    Unsupported,
+    /// A grant of the operator's is missing.
+    Denied,
+    /// Nothing happened, and it may work later.
+    Unavailable,
+    /// It may have happened or not: look before you repeat it.
+    Uncertain,
+    /// The platform answered with something that makes no sense.
+    Failed,
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,21 +67,24 @@ pub(super) fn refused(error: &str) -> Problem {
     let Ok(error) = serde_json::from_str::<Error>(error) else {
         return Problem::new(Code::Unavailable, "the adapter answered with an error that is none");
     };
-    match error {
-        Error::NotFound(message) => of(Code::NotFound, message),
-        Error::AlreadyExists(message) | Error::Changed(message) | Error::Refused(message) => {
-            of(Code::Conflict, message)
+    let (kind, problem) = match error {
+        Error::NotFound(message) => (AdapterError::NotFound, of(Code::NotFound, message)),
+        Error::AlreadyExists(message) => (AdapterError::AlreadyExists, of(Code::Conflict, message)),
+        Error::Invalid(InvalidField { name, expected }) => {
+            (AdapterError::Invalid, Problem { field: Some(name), ..of(Code::Invalid, expected) })
         }
-        Error::Invalid(InvalidField { name, expected }) => Problem { field: Some(name), ..of(Code::Invalid, expected) },
-        Error::Unsupported(message) => of(Code::Unsupported, message),
-        Error::Denied(message) => of(Code::Forbidden, message),
+        Error::Changed(message) => (AdapterError::Changed, of(Code::Conflict, message)),
+        Error::Refused(message) => (AdapterError::Refused, of(Code::Conflict, message)),
+        Error::Unsupported(message) => (AdapterError::Unsupported, of(Code::Unsupported, message)),
+        Error::Denied(message) => (AdapterError::Denied, of(Code::Forbidden, message)),
         Error::Unavailable(Busy { message, retry_after_ms }) => {
             let wait = retry_after_ms.map_or(1, |ms| ms.div_ceil(1000));
-            of(Code::Unavailable, message).retry_after(wait)
+            (AdapterError::Unavailable, of(Code::Unavailable, message).retry_after(wait))
         }
-        Error::Uncertain(message) => of(Code::TimedOut, message),
-        Error::Failed(message) => of(Code::Unavailable, message),
-    }
+        Error::Uncertain(message) => (AdapterError::Uncertain, of(Code::TimedOut, message)),
+        Error::Failed(message) => (AdapterError::Failed, of(Code::Unavailable, message)),
+    };
+    Problem { adapter_error: Some(kind), ..problem }
 }
 
 fn of(code: Code, mut message: String) -> Problem {
@@ -82,7 +112,9 @@ mod tests {
             ("uncertain", Code::TimedOut),
             ("failed", Code::Unavailable),
         ] {
-            assert_eq!(told(&format!(r#"{{"{case}":"words"}}"#)), (code, "words".into(), None, None), "{case}");
+            let error = format!(r#"{{"{case}":"words"}}"#);
+            assert_eq!(told(&error), (code, "words".into(), None, None), "{case}");
+            assert_eq!(serde_json::json!(refused(&error).adapter_error), case.replace('-', "_"));
         }
         let invalid = r#"{"invalid":{"name":"user","expected":"a name"}}"#;
         assert_eq!(told(invalid), (Code::Invalid, "a name".into(), Some("user".into()), None));

@@ -27,6 +27,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+pub(crate) use answer::AdapterError;
+
 use crate::broker::Broker;
 use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
@@ -173,6 +175,31 @@ impl Adapters {
             views.push(AdapterView { operators_file_fault: fault, ..adapter.view(&terms) });
         }
         Ok(views)
+    }
+
+    /// Calls a function of the first adapter of a hosting that exports the interface.
+    pub(crate) async fn ask(
+        &self,
+        serve: &Arc<Serve>,
+        hosting: &Hosting,
+        function: (&str, &str),
+        arguments: Map<String, Value>,
+        secrets: Secrets,
+    ) -> Result<Value, Problem> {
+        let name = self.serving(hosting, function.0)?;
+        self.call(serve, (&name, hosting), function, arguments, secrets).await
+    }
+
+    /// The first adapter of a hosting that exports the interface.
+    fn serving(&self, hosting: &Hosting, interface: &str) -> Result<AdapterName, Problem> {
+        let loaded = self.loaded();
+        let exports = |name: &AdapterName| loaded.get(name).is_some_and(|adapter| adapter.exports(interface));
+        let named = hosting.adapters.iter().filter_map(|name| name.parse().ok());
+        let none = || {
+            let detail = format!("no adapter of the hosting {} serves {interface}", hosting.id);
+            Problem::new(Code::Unsupported, detail)
+        };
+        named.into_iter().find(exports).ok_or_else(none)
     }
 
     /// Calls a function about a hosting. The hosting and, where the function takes one, an idempotency key are added to
@@ -326,6 +353,10 @@ impl Adapter {
             }
         }
         Ok(Value::Object(arguments).to_string())
+    }
+
+    fn exports(&self, interface: &str) -> bool {
+        self.description.exports.iter().any(|export| export.name == interface)
     }
 
     fn function(&self, interface: &str, function: &str) -> Option<&Function> {

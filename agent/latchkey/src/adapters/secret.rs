@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::token::{NoRandomness, random_bytes};
 
 /// A shorter secret is not looked for in answers: it would be found where it is none.
 const BLOTTED_FROM_BYTES: usize = 6;
@@ -18,6 +22,11 @@ pub(crate) type Secrets = BTreeMap<String, Secret>;
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// A password of 24 characters of base64url: 144 random bits.
+    pub(crate) fn new_password() -> Result<Self, NoRandomness> {
+        Ok(Self(URL_SAFE_NO_PAD.encode(random_bytes::<18>()?)))
+    }
+
     /// The value, for where it is sent to.
     pub(crate) fn reveal(&self) -> &str {
         &self.0

@@ -7,6 +7,7 @@ mod name;
 mod privilege;
 mod schemas;
 mod users;
+mod uses;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use mysql_async::{Conn, OptsBuilder, Params};
 use serde::Deserialize;
 
 pub(crate) use name::{DatabaseName, NameError, UserName};
+pub(crate) use uses::{instances_on, refuse_accident};
 
 /// One piece of work, its connection included, has so long.
 const WITHIN: Duration = Duration::from_secs(20);

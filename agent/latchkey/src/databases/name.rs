@@ -23,10 +23,23 @@ pub(crate) struct NameError {
     most: usize,
 }
 
+impl NameError {
+    /// What was expected of one that is given without the prefix.
+    pub(crate) fn without_prefix(&self) -> String {
+        let Self { prefix, most } = self;
+        format!("expected 1 to {} characters of a-z, 0-9 and _; {prefix} is put before them", most - prefix.len())
+    }
+}
+
 impl DatabaseName {
     /// Checks a name of the hosting that has this prefix.
     pub(crate) fn new(prefix: &str, name: &str) -> Result<Self, NameError> {
         check(prefix, name, DATABASE_MAX_BYTES).map(Self)
+    }
+
+    /// The name of a new one, given without the prefix.
+    pub(crate) fn with_prefix(prefix: &str, name: &str) -> Result<Self, NameError> {
+        Self::new(prefix, &format!("{prefix}{name}"))
     }
 
     /// As a name in a statement.
@@ -44,6 +57,11 @@ impl UserName {
     /// Checks a name of the hosting that has this prefix.
     pub(crate) fn new(prefix: &str, name: &str) -> Result<Self, NameError> {
         check(prefix, name, USER_MAX_BYTES).map(Self)
+    }
+
+    /// The name of a new one, given without the prefix.
+    pub(crate) fn with_prefix(prefix: &str, name: &str) -> Result<Self, NameError> {
+        Self::new(prefix, &format!("{prefix}{name}"))
     }
 
     /// As an account in a statement.

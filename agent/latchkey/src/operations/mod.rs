@@ -1,6 +1,8 @@
 //! Operations: each file runs the operations of one noun. The table in `latchkey-access` says which there are; a row
 //! without its `Run` does not compile.
 
+mod database;
+mod database_user;
 mod file_account;
 mod indexing;
 mod maintenance;
@@ -10,13 +12,14 @@ mod sso;
 
 use std::sync::Arc;
 
-use latchkey_access::{InstanceId, Operation, OperationSpec, Permit, decide, operation_rows, rows};
+use latchkey_access::{Hosting, InstanceId, Operation, OperationSpec, Permit, decide, operation_rows, rows};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use share::{ChangedShare, ListInput, ShareItems, show_ended};
 
+use crate::adapters::secret::Secrets;
 use crate::body::parse_body;
 use crate::caller::{Caller, Note};
 use crate::problem::{Code, Problem};
@@ -138,5 +141,30 @@ impl Context {
     {
         let site = self.serve.site(permit.instance())?;
         Ok(self.serve.bridge.call(&site, O::SPEC.name, args).await?)
+    }
+
+    /// Calls a function of the first adapter of the permit's hosting that exports the interface. What an adapter answers
+    /// is of the interface's types, which its runner has checked.
+    async fn ask_adapter<O: Run, T: DeserializeOwned>(
+        &self,
+        permit: &Permit<O>,
+        function: (&str, &str),
+        arguments: serde_json::Value,
+        secrets: Secrets,
+    ) -> Result<T, Problem> {
+        let hosting = self.hosting(permit)?;
+        let arguments = match arguments {
+            serde_json::Value::Object(arguments) => arguments,
+            _ => serde_json::Map::new(),
+        };
+        let answer = self.serve.adapters.ask(&self.serve, &hosting, function, arguments, secrets).await?;
+        serde_json::from_value(answer).map_err(|error| Problem::internal(&error))
+    }
+
+    /// The hosting of the permit's instance.
+    fn hosting<O: Run>(&self, permit: &Permit<O>) -> Result<Arc<Hosting>, Problem> {
+        let table = self.serve.state.table();
+        let instance = table.instance(permit.instance()).ok_or_else(|| Problem::not_found("instance"))?;
+        table.hosting(&instance.hosting).cloned().ok_or_else(|| Problem::not_found("hosting"))
     }
 }

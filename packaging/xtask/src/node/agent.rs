@@ -20,7 +20,7 @@ use super::readiness::Readiness;
 use super::supervise::Daemon;
 use super::system_user::{Purpose, SystemUser};
 use super::{Hosting, Instance, agent_config, panel};
-use crate::build::{PROGRAMS, workspace};
+use crate::build::{NODES_ADAPTER, PROGRAMS, component_of, workspace};
 use crate::process::Program;
 
 /// The identity of the panel in the demo and the tests; it holds every scope.
@@ -70,6 +70,8 @@ pub struct Paths {
     pub ftp_log: PathBuf,
     /// Certificate and key of the FTP server.
     pub ftp_certificate: PathBuf,
+    /// The node's adapter as a folder that can be installed.
+    adapter: PathBuf,
     /// Where adapters are installed.
     pub adapters: PathBuf,
     /// Where the operator's files about adapters are.
@@ -111,6 +113,10 @@ impl Prepared {
         for program in PROGRAMS {
             copy(&built.join(program), &programs.join(program), 0o755)?;
         }
+        let adapter = root.directory("lib-adapter", 0o755)?;
+        copy(&built.join(component_of(NODES_ADAPTER)), &adapter.join("adapter.wasm"), 0o644)?;
+        let manifest = workspace().join("plugins").join(NODES_ADAPTER).join("adapter.toml");
+        copy(&manifest, &adapter.join("adapter.toml"), 0o644)?;
         let bridge = ground.path().join("lib");
         Program::new("cp").arg("-r").arg(workspace().join("agent/php/bridge")).arg(&bridge).text()?;
         Program::new("chmod").arg("-R").arg("u=rwX,go=rX").arg(&bridge).text()?;
@@ -125,6 +131,7 @@ impl Prepared {
         let configuration = root.directory("etc", 0o755)?;
         let paths = Paths {
             programs,
+            adapter,
             serve_config: configuration.join("latchkey.toml"),
             broker_config: configuration.join("broker.toml"),
             sftp_host_key: state.join("sftp_host_key"),
@@ -198,6 +205,7 @@ impl Agent {
         }
         let serve = launch("serve", serve)?;
         serve.wait_ready()?;
+        install_adapter(&paths)?;
         let ftp = Ftp::start(ground, &paths, urls.ftp, &pki.server("ftp", &user)?, ports)?;
         Ok(Self { serve, broker, ftp, pki, client, paths, urls })
     }
@@ -253,6 +261,7 @@ impl Agent {
             "home": hosting.user.home,
             "db_prefix": hosting.db_prefix,
             "owners": hosting.owners,
+            "adapters": [NODES_ADAPTER],
             "state": "active",
             "php": hosting.php_for_panel(),
             "web": { "kind": "nginx", "sso": hosting.sso.name() },
@@ -279,6 +288,16 @@ impl Agent {
         }
         panel::put(self, &format!("/v1/instances/{}", instance.id), &body)
     }
+}
+
+/// Installs the node's adapter as its operator does, with all that it asks for granted.
+fn install_adapter(paths: &Paths) -> Result<()> {
+    let grants = paths.operators.join(format!("{NODES_ADAPTER}.toml"));
+    fs::create_dir_all(&paths.operators).context("make the directory of the operator's files")?;
+    write(&grants, "[grants]\nmysql = true\ncrontab = true\nstate = true\n")?;
+    let latchkey = Program::new(paths.programs.join("latchkey")).args(["adapter", "install", "--unsigned"]);
+    latchkey.arg(&paths.adapter).arg("--config").arg(&paths.serve_config).text()?;
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {

@@ -1,0 +1,28 @@
+//! MariaDB as its users see it.
+
+use xtask::node::Node;
+use xtask::process::Program;
+
+/// What MariaDB says to its root.
+#[track_caller]
+pub fn sql(node: &Node, statement: &str) -> String {
+    node.mariadb(statement).unwrap().trim().to_owned()
+}
+
+/// What it says to a user, or why not.
+///
+/// # Errors
+/// When the user is not let in, or may not do that.
+pub fn sql_as(node: &Node, (user, password): (&str, &str), statement: &str) -> Result<String, String> {
+    let client = Program::new("mariadb").args(["--no-defaults", "--batch", "--skip-column-names", "--user", user]);
+    let client = client.arg(format!("--socket={}", node.database_socket().display()));
+    let told = client.env("MYSQL_PWD", password).input(statement).text();
+    told.map(|text| text.trim().to_owned()).map_err(|error| format!("{error:#}"))
+}
+
+/// How many connections a user has open.
+#[must_use]
+#[track_caller]
+pub fn connections(node: &Node, user: &str) -> String {
+    sql(node, &format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{user}'"))
+}
