@@ -8,6 +8,7 @@ use latchkey_tests::hostile_text::texts;
 use latchkey_tests::shares::{Share, person, share};
 use latchkey_tests::waiting::eventually;
 use serde_json::{Value, json};
+use xtask::clock::Stopwatch;
 use xtask::node::Node;
 
 crate::trials! {
@@ -15,9 +16,11 @@ crate::trials! {
         databases_are_made_listed_renamed_and_deleted,
         users_do_what_they_are_granted_on_every_site_and_on_no_other_hosting,
         what_a_site_lives_on_is_not_taken_away_by_accident,
+        a_shown_password_ends_with_its_share_and_stays_known,
         hostile_names_reach_no_statement;
     alone:
-        a_server_that_hangs_leaves_nothing_half_made;
+        a_server_that_hangs_leaves_nothing_half_made,
+        connections_at_a_server_that_hangs_are_unconfirmed_until_they_have_ended;
 }
 
 /// Where databases belong to these trials.
@@ -163,7 +166,9 @@ fn hostile_names_reach_no_statement(node: &Node) {
         )
     };
     // Without what the other trials make meanwhile.
-    let is_ours = |line: &&str| line.contains("bases") && !line.contains("bases_d_") && !line.contains("bases_u_");
+    let is_ours = |line: &&str| {
+        line.contains("bases") && !line.contains("bases_d_") && !line.contains("bases_u_") && !line.contains("bases_k_")
+    };
     let others = |facts: String| facts.lines().filter(is_ours).map(str::to_owned).collect::<Vec<_>>();
     let before = others(facts());
     let theirs = node.instance("named").unwrap().database.name;
@@ -200,4 +205,64 @@ fn a_server_that_hangs_leaves_nothing_half_made(node: &Node) {
     password(&may.operate(SITE, "database_user.create", &json!({ "name": "h_u" })), "bases_h_u");
     may.operate(SITE, "database_user.delete", &json!({ "name": "bases_h_u" })).done();
     may.operate(SITE, "database.delete", &json!({ "name": "bases_h_a" })).done();
+}
+
+fn a_shown_password_ends_with_its_share_and_stays_known(node: &Node) {
+    let share = guest(node, SITE);
+    let made = share.person().operate(SITE, "database_user.create", &json!({ "name": "k_u" }));
+    let secret = password(&made, "bases_k_u");
+    // For the time of a SELECT SLEEP; what ends it, and whether the connection lived until then.
+    let while_connected = |secret: &str, end: &dyn Fn() -> Value| {
+        std::thread::scope(|scope| {
+            let open = scope.spawn(|| sql_as(node, ("bases_k_u", secret), "SELECT SLEEP(100)"));
+            eventually("the connection", || connections(node, "bases_k_u") == "1");
+            let ended = end();
+            assert!(open.join().unwrap().is_err());
+            assert_eq!(connections(node, "bases_k_u"), "0");
+            ended
+        })
+    };
+    let ended = while_connected(&secret, &|| share.suspend());
+    assert_eq!((&ended["closed"]["database"], &ended["unconfirmed"]), (&json!(1), &json!([])), "{ended}");
+    share.reinstate();
+    let live = || Api::panel(node).get("/v1/sessions").done().to_string().contains(&share.id);
+    eventually("what is watched", live);
+    let ended = while_connected(&secret, &|| share.revoke());
+    assert_eq!(ended["closed"]["database"], 1, "{ended}");
+    let residue = json!([{
+        "kind": "database_user",
+        "what": "the password of the database user bases_k_u was shown through this share",
+        "undo": "run database_user.set_password or database_user.delete with the name bases_k_u",
+    }]);
+    assert_eq!((&ended["residue"], &share.shown()["residue"]), (&residue, &residue), "{ended}");
+    // It works still, as it says, until somebody does what it says.
+    assert!(sql_as(node, ("bases_k_u", &secret), "SELECT 1").is_ok());
+    let owner = Api::acting_as(node, &latchkey_tests::sites::owner_of("bases"));
+    owner.operate(SITE, "database_user.set_password", &json!({ "name": "bases_k_u" })).done();
+    assert!(sql_as(node, ("bases_k_u", &secret), "SELECT 1").is_err());
+    assert_eq!(share.shown().get("residue").unwrap_or(&json!([])), &json!([]));
+    owner.operate(SITE, "database_user.delete", &json!({ "name": "bases_k_u" })).done();
+}
+
+fn connections_at_a_server_that_hangs_are_unconfirmed_until_they_have_ended(node: &Node) {
+    let share = guest(node, SITE);
+    let made = share.person().operate(SITE, "database_user.create", &json!({ "name": "h_k" }));
+    let secret = password(&made, "bases_h_k");
+    std::thread::scope(|scope| {
+        let open = scope.spawn(|| sql_as(node, ("bases_h_k", &secret), "SELECT SLEEP(100)"));
+        eventually("the connection", || connections(node, "bases_h_k") == "1");
+        node.database().hang().unwrap();
+        let begun = Stopwatch::start();
+        let ended = share.revoke();
+        let took = begun.elapsed();
+        node.database().resume().unwrap();
+        assert!(took.as_secs_f64() < 3.2, "{took:?}");
+        assert_eq!(
+            (&ended["closed"]["database"], &ended["unconfirmed"][0]["channel"]),
+            (&json!(0), &json!("database"))
+        );
+        assert!(open.join().unwrap().is_err());
+    });
+    eventually("confirmed", || share.shown().get("unconfirmed").is_none());
+    Api::panel(node).operate(SITE, "database_user.delete", &json!({ "name": "bases_h_k" })).done();
 }

@@ -41,6 +41,7 @@ mod mail;
 mod new_adapters;
 mod operations;
 mod outages;
+mod phpmyadmin;
 mod quota;
 mod recovery;
 mod redeemer;
@@ -65,7 +66,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 16] = [
+const HOSTINGS: [&str; 17] = [
     ONE,
     TWO,
     FILES,
@@ -82,6 +83,7 @@ const HOSTINGS: [&str; 16] = [
     "left",
     "timed",
     "bases",
+    "admined",
 ];
 const ONE: &str = "one";
 const TWO: &str = "two";
@@ -93,7 +95,7 @@ const SCRIPTED: &str = "scripted";
 const CUT_OFF: &str = "cut-off";
 
 /// Instances beside `live` and `second`, each of a single trial.
-const SITES: [Site; 27] = [
+const SITES: [Site; 30] = [
     site("named", ONE),
     site("indexed", ONE),
     site("upkeep", ONE),
@@ -112,6 +114,9 @@ const SITES: [Site; 27] = [
     Site { staging_of: Some("prod"), ..site("prod-stage", TWO) },
     site("edited", FILES),
     site("base", "bases"),
+    site("admined", "admined"),
+    site("admined-beside", "admined"),
+    site("admined-once", "admined"),
     site("base-beside", "bases"),
     site("dark", "dark"),
     site("left", "left"),
@@ -212,6 +217,7 @@ fn main() -> ExitCode {
         adapters_linux_cron::trials(),
         new_adapters::trials(),
         databases::trials(),
+        phpmyadmin::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

@@ -37,6 +37,7 @@ macro_rules! operation_rows {
             DatabaseUserSetPassword "database_user.set_password" ManageMysql Change Now "Give a database user a new password, which is shown once";
             DatabaseUserDelete "database_user.delete" ManageMysql Destroy Now "Delete a database user and end its connections";
             DatabaseGrantSet "database_grant.set" ManageMysql Change Now "Say what a database user may do with a database";
+            PhpmyadminOpen "phpmyadmin.open" PhpmyadminSso Change Now "Make a link that opens phpMyAdmin for one database, once";
             FtpAccountList "ftp_account.list" ManageFtp Read Now "List the hosting's own FTP accounts";
             FtpAccountCreate "ftp_account.create" ManageFtp Change Now "Make an FTP account on the hosting, with a password";
             FtpAccountUpdate "ftp_account.update" ManageFtp Change Now "Change an FTP account of the hosting, or give it a new password";
@@ -134,7 +135,7 @@ pub mod rows {
     pub use super::{
         DatabaseCreate, DatabaseDelete, DatabaseGrantSet, DatabaseList, DatabaseRename, DatabaseUserCreate,
         DatabaseUserDelete, DatabaseUserList, DatabaseUserSetPassword, FtpAccountCreate, FtpAccountDelete,
-        FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow,
+        FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow, PhpmyadminOpen,
         SftpAccountCreate, SftpAccountDelete, SftpAccountList, SftpAccountUpdate, ShareInvite, ShareList, ShareResend,
         ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::databases;
+use crate::{databases, phpmyadmin};
 
 pub(crate) use limits::Limits;
 
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) adapters: Adapters,
     /// Without it no adapter reaches MariaDB.
     pub(crate) mysql: Option<databases::Settings>,
+    /// Without it there is no phpMyAdmin.
+    pub(crate) phpmyadmin: Option<phpmyadmin::Settings>,
     #[serde(default)]
     pub(crate) sso: Sso,
     #[serde(default)]
@@ -304,6 +306,7 @@ impl Config {
         if self.mail.per_recipient_per_hour == 0 {
             return wrong("mail.per_recipient_per_hour", "at least one letter");
         }
+        self.phpmyadmin.as_ref().map_or(Ok(()), phpmyadmin::Settings::check)?;
         if !self.limits.leave_room() {
             return wrong("limits", "at least one handshake and one connection");
         }

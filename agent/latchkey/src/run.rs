@@ -21,7 +21,7 @@ use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
 use crate::wordpress::{reaper, redeemer, scan};
-use crate::{api, background, ftp, gateway, notify, privileges, sftp};
+use crate::{api, background, database_passwords, ftp, gateway, notify, phpmyadmin, privileges, sftp};
 
 /// Runs the agent until it is told to stop.
 pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
@@ -50,6 +50,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
         }
     }
     background::sweep_at_start(&serve).await;
+    database_passwords::watch_all(&serve).await;
 
     let host_key = serve.config.sftp.as_ref().map(sftp::host_key).transpose()?;
     serve.state.set_file_doors(FileDoors::of(&serve.config, host_key.as_ref()));
@@ -58,6 +59,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     let cli = bind_unix(&serve.config.cli.socket, 0o600)?;
     let redeem = bind_unix(&serve.config.redeemer.socket, 0o666)?;
     let ftp = serve.config.ftp.as_ref().map(bind_frames).transpose()?;
+    let phpmyadmin = serve.config.phpmyadmin.as_ref().map(bind_phpmyadmin).transpose()?;
     let transfers = Transfers::start(&serve, host_key)?;
     tokio::spawn(background::expire_shares(serve.clone()));
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
@@ -71,6 +73,10 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     if let Some(frames) = ftp {
         tokio::spawn(ftp::listen(serve.clone(), frames));
     }
+    if let Some((socket, uid)) = phpmyadmin {
+        tokio::spawn(phpmyadmin::listen(serve.clone(), socket, uid));
+    }
+    tokio::spawn(phpmyadmin::drop_leftovers(serve.clone()));
     tokio::spawn(reaper::reap(serve.clone()));
     let loading = serve.clone();
     tokio::spawn(async move { loading.adapters.load_all(&loading).await });
@@ -90,6 +96,14 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
 
 fn bind_frames(settings: &config::Ftp) -> anyhow::Result<Frames> {
     Frames::bind(&settings.socket).with_context(|| format!("cannot listen on {}", settings.socket.display()))
+}
+
+/// The socket of phpMyAdmin, with the uid that may ask there.
+fn bind_phpmyadmin(settings: &phpmyadmin::Settings) -> anyhow::Result<(UnixListener, u32)> {
+    let accounts = std::fs::read_to_string("/etc/passwd").context("read /etc/passwd")?;
+    let uid = phpmyadmin::uid_of(&accounts, &settings.user);
+    let uid = uid.with_context(|| format!("phpmyadmin.user: there is no user {} on this node", settings.user))?;
+    Ok((bind_unix(&settings.socket, 0o666)?, uid))
 }
 
 /// Where files are transferred: a runtime of their own, so that a slow disk of a site delays neither panel nor gateway.

@@ -16,8 +16,10 @@ use crate::broker::Broker;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended, Taken};
 use crate::config::Config;
+use crate::database_passwords::{self, Watched};
 use crate::databases::Server;
 use crate::files::Files;
+use crate::phpmyadmin::Sessions;
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
 use crate::shares::{self, InviteSettings, ShareView};
@@ -42,6 +44,8 @@ pub(crate) struct Serve {
     pub(crate) files: Files,
     pub(crate) adapters: Adapters,
     pub(crate) databases: Server,
+    pub(crate) shown_passwords: Watched,
+    pub(crate) phpmyadmin: Sessions,
     pub(crate) first_uses: FirstUses,
     pub(crate) scans: Scans,
     pub(crate) presses: Presses,
@@ -76,6 +80,8 @@ impl Serve {
             files,
             adapters,
             databases,
+            shown_passwords: Watched::default(),
+            phpmyadmin: Sessions::default(),
             first_uses: FirstUses::default(),
             scans: Scans::default(),
             presses: Presses::default(),
@@ -147,7 +153,9 @@ impl Serve {
             let ended = channels::close(&serve, dead).await;
             Ok::<_, JoinError>(outcome.map(|restored| Restored { ended, ..restored }))
         });
-        carried_through.await.and_then(|outcome| outcome).map_err(|error| Problem::internal(&error))?
+        let restored = carried_through.await.and_then(|outcome| outcome).map_err(|error| Problem::internal(&error))?;
+        database_passwords::watch_all(self).await;
+        restored
     }
 
     /// Runs something that blocks.

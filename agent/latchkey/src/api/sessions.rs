@@ -18,7 +18,8 @@ use crate::store::audit::Outcome;
 pub(crate) struct SessionView {
     /// Its name.
     id: String,
-    /// `wordpress`, `gateway`, `sftp`, `ftp`, `transfer`, `stream` or `job`.
+    /// `wordpress`, `gateway`, `sftp`, `ftp`, `transfer`, `stream`, `job`, `phpmyadmin`, or `database`: a password of a
+    /// database user that was shown.
     kind: &'static str,
     /// The address of the person; none for the panel.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +33,7 @@ pub(crate) struct SessionView {
     /// The WordPress user.
     #[serde(skip_serializing_if = "Option::is_none")]
     wp_user: Option<String>,
-    /// The operation, of a transfer, a stream or a job.
+    /// The operation, of a transfer, a stream, a job and of what databases are reached with.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<&'static str>,
     /// When it was opened.

@@ -69,8 +69,8 @@ impl FileSession {
             share: self.permit.share(),
             hosting: self.permit.hosting().clone(),
             count: match self.protocol {
-                FileProtocol::Sftp => |closed| closed.sftp += 1,
-                FileProtocol::Ftp => |closed| closed.ftp += 1,
+                FileProtocol::Sftp => |closed, count| closed.sftp += count,
+                FileProtocol::Ftp => |closed, count| closed.ftp += count,
             },
             switch: self.switch,
         }

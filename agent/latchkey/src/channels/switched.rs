@@ -24,6 +24,11 @@ pub(crate) trait Switch: Send + Sync {
 
     /// Returns when nothing of it is open any more, not a file either.
     fn ended(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// How many ways in were closed with it, once it has ended.
+    fn closed(&self) -> u32 {
+        1
+    }
 }
 
 /// A switch, as channels hold it.
@@ -47,7 +52,7 @@ pub(super) struct Killed {
     pub(super) share: Option<ShareId>,
     /// Whose files worker it may be waiting for.
     pub(super) hosting: HostingId,
-    pub(super) count: fn(&mut Closed),
+    pub(super) count: fn(&mut Closed, u32),
     pub(super) switch: KillSwitch,
 }
 
@@ -101,7 +106,7 @@ pub(super) async fn close(serve: &Arc<Serve>, killed: Vec<Killed>, patience: Dur
     let (mut closed, mut unconfirmed) = (Closed::default(), Vec::new());
     for (one, ended) in waiting {
         match tokio::time::timeout_at(until, ended).await {
-            Ok(Ok(())) => (one.count)(&mut closed),
+            Ok(Ok(())) => (one.count)(&mut closed, one.switch.0.closed()),
             _ => unconfirmed.push(Unconfirmed::of_killed(&one)),
         }
     }

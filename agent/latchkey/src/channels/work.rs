@@ -1,4 +1,4 @@
-//! Work that goes on while its share lasts: transfers, event streams, jobs.
+//! Work that goes on while its share lasts: transfers, event streams, jobs, what databases are reached with.
 //!
 //! Each is allowed for as long as its operation is, through the same share. Whoever does it holds an [`OpenWork`] and
 //! stops when it is told to.
@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use latchkey_access::{AccessTable, Actor, Denial, HostingId, InstanceId, Operation, Permit, ShareId, decide};
@@ -27,6 +28,10 @@ pub(crate) enum WorkKind {
     Stream,
     /// A job.
     Job,
+    /// Connections of a database user.
+    Database,
+    /// A session in phpMyAdmin.
+    Phpmyadmin,
 }
 
 impl WorkKind {
@@ -36,14 +41,18 @@ impl WorkKind {
             Self::Transfer => "transfer",
             Self::Stream => "stream",
             Self::Job => "job",
+            Self::Database => "database",
+            Self::Phpmyadmin => "phpmyadmin",
         }
     }
 
-    const fn counted(self) -> fn(&mut Closed) {
+    const fn counted(self) -> fn(&mut Closed, u32) {
         match self {
-            Self::Transfer => |closed| closed.transfer += 1,
-            Self::Stream => |closed| closed.stream += 1,
-            Self::Job => |closed| closed.job += 1,
+            Self::Transfer => |closed, count| closed.transfer += count,
+            Self::Stream => |closed, count| closed.stream += count,
+            Self::Job => |closed, count| closed.job += count,
+            Self::Database => |closed, count| closed.database += count,
+            Self::Phpmyadmin => |closed, count| closed.phpmyadmin += count,
         }
     }
 }
@@ -118,6 +127,7 @@ pub(crate) fn open<O: Operation>(
     let gone = || Problem::from(Denial::not_found("instance"));
     let table = serve.state.table();
     let (told, heard) = watch::channel(false);
+    let closed = Arc::new(AtomicU32::new(1));
     let work = Work {
         id: random_hex().map_err(|error| Problem::internal(&error))?,
         kind,
@@ -128,11 +138,11 @@ pub(crate) fn open<O: Operation>(
         what: O::SPEC.name,
         opened_at: serve.state.clock.now(),
         address: caller.address.clone(),
-        switch: KillSwitch(Arc::new(Stop(told))),
+        switch: KillSwitch(Arc::new(Stop { told, closed: closed.clone() })),
         decide: share_by::<O>,
     };
     // From here on it is out of the registry again whatever happens.
-    let open = OpenWork { serve: serve.clone(), id: work.id.clone(), heard };
+    let open = OpenWork { serve: serve.clone(), id: work.id.clone(), heard, closed };
     let decided_on = work.clone();
     serve.state.channels.register(Channel::Work(work));
     let now = |table: &_| decided_on.decide_again(table, serve.state.clock.now());
@@ -141,15 +151,22 @@ pub(crate) fn open<O: Operation>(
 }
 
 /// Tells work to stop. It has ended when nobody listens any more.
-struct Stop(watch::Sender<bool>);
+struct Stop {
+    told: watch::Sender<bool>,
+    closed: Arc<AtomicU32>,
+}
 
 impl Switch for Stop {
     fn kill(&self) {
-        self.0.send_replace(true);
+        self.told.send_replace(true);
     }
 
     fn ended(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.0.closed())
+        Box::pin(self.told.closed())
+    }
+
+    fn closed(&self) -> u32 {
+        self.closed.load(Ordering::Relaxed)
     }
 }
 
@@ -158,6 +175,7 @@ pub(crate) struct OpenWork {
     serve: Arc<Serve>,
     id: String,
     heard: watch::Receiver<bool>,
+    closed: Arc<AtomicU32>,
 }
 
 impl OpenWork {
@@ -169,6 +187,11 @@ impl OpenWork {
     /// Whether it has to stop.
     pub(crate) fn must_stop(&self) -> bool {
         *self.heard.borrow()
+    }
+
+    /// Says how many ways in were closed with it; one unless it says so.
+    pub(crate) fn closed(&self, count: u32) {
+        self.closed.store(count, Ordering::Relaxed);
     }
 
     /// Returns when it has to stop.

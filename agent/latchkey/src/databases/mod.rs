@@ -3,6 +3,7 @@
 //! Each piece of work has a connection of its own, as the account that the operator made for the agent. Names are checked
 //! before they get here ([`DatabaseName`], [`UserName`]); passwords go there as hashes. All of it may be repeated.
 
+mod accounts;
 mod name;
 mod privilege;
 mod schemas;
@@ -16,7 +17,7 @@ use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{Conn, OptsBuilder, Params};
 use serde::Deserialize;
 
-pub(crate) use name::{DatabaseName, NameError, UserName};
+pub(crate) use name::{DatabaseName, NameError, TEMPORARY, UserName};
 pub(crate) use uses::{instances_on, refuse_accident};
 
 /// One piece of work, its connection included, has so long.

@@ -7,6 +7,9 @@ const DATABASE_MAX_BYTES: usize = 64;
 /// A user's name is at most so long: MySQL's bound, MariaDB allows more.
 const USER_MAX_BYTES: usize = 32;
 
+/// What temporary accounts begin with. No hosting has this prefix, or one that this begins with.
+pub(crate) const TEMPORARY: &str = "latchkey_tmp_";
+
 /// The name of a database of a hosting.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DatabaseName(String);
@@ -62,6 +65,17 @@ impl UserName {
     /// The name of a new one, given without the prefix.
     pub(crate) fn with_prefix(prefix: &str, name: &str) -> Result<Self, NameError> {
         Self::new(prefix, &format!("{prefix}{name}"))
+    }
+
+    /// The name of a temporary account; `word` is 32 hexadecimal digits, of which some are used.
+    pub(crate) fn temporary(word: &str) -> Self {
+        Self(format!("{TEMPORARY}{}", word.chars().filter(char::is_ascii_hexdigit).take(16).collect::<String>()))
+    }
+
+    /// A name that [`UserName::temporary`] made.
+    pub(crate) fn of_temporary(name: &str) -> Option<Self> {
+        let word = name.strip_prefix(TEMPORARY)?;
+        (word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| Self(name.to_owned()))
     }
 
     /// As an account in a statement.

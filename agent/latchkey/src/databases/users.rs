@@ -169,7 +169,7 @@ fn granted(row: &Row) -> (String, Grant) {
 }
 
 /// How a password is told: as the hash that the server keeps, so that no log of statements has it.
-fn identified_by(password: &str) -> String {
+pub(super) fn identified_by(password: &str) -> String {
     let hash = Sha1::digest(Sha1::digest(password));
     let hash: String = hash.iter().map(|byte| format!("{byte:02X}")).collect();
     format!("IDENTIFIED WITH mysql_native_password AS '*{hash}'")

@@ -109,7 +109,7 @@ fn note(gateway: &Gateway, hand_over: &HandOver) -> Option<String> {
     Some(format!("This link was made for {}.", person.email))
 }
 
-fn comes_from_panel(gateway: &Gateway, headers: &HeaderMap) -> bool {
+pub(super) fn comes_from_panel(gateway: &Gateway, headers: &HeaderMap) -> bool {
     let referer = headers.get(REFERER).and_then(|value| value.to_str().ok()).map(origin_of);
     referer.is_some_and(|origin| gateway.serve.config.gateway.panel_origins.contains(&origin))
 }

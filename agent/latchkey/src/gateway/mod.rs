@@ -7,6 +7,7 @@ mod invitation;
 mod limits;
 mod my_instances;
 mod pages;
+mod phpmyadmin;
 mod session;
 mod sign_in;
 
@@ -81,6 +82,7 @@ pub(crate) fn router_of(serve: Arc<Serve>) -> Router {
         .route("/s/{token}", get(sign_in::confirm).post(sign_in::redeem))
         .route("/i/{token}", get(invitation::show).post(invitation::accept))
         .route("/sso/{token}", get(hand_over::show).post(hand_over::submit))
+        .route("/phpmyadmin/{token}", get(phpmyadmin::show))
         .route("/style.css", get(async || answer::asset("text/css; charset=utf-8", pages::STYLE_CSS)))
         .route("/hand-over.js", get(async || answer::asset("text/javascript; charset=utf-8", pages::HAND_OVER_JS)))
         .fallback(async || answer::not_found())

@@ -178,6 +178,21 @@ pub(crate) struct HandOverPage {
     pub submits_itself: bool,
 }
 
+/// Hands over to phpMyAdmin.
+#[derive(Debug, Template)]
+#[template(path = "gateway/phpmyadmin.html")]
+pub(crate) struct PhpmyadminPage {
+    pub site_label: String,
+    pub site_url: String,
+    /// The database's whole name.
+    pub database: String,
+    /// Where phpMyAdmin takes the token.
+    pub action: String,
+    pub token: String,
+    /// The page includes the script that posts without a click.
+    pub submits_itself: bool,
+}
+
 /// Says what went wrong and what to do.
 #[derive(Debug, Template)]
 #[template(path = "gateway/problem.html")]

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use super::database::{whole, without_prefix};
 use super::{Context, Nothing, Run};
 use crate::adapters::secret::{Secret, Secrets};
+use crate::database_passwords;
 use crate::databases::{DatabaseName, UserName, instances_on, refuse_accident};
 use crate::problem::Problem;
+use crate::store::shown_passwords::ShownPassword;
 
 /// What may be done with a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -216,6 +218,7 @@ impl Run for DatabaseUserDelete {
     ) -> Result<DeletedDatabaseUser, Problem> {
         let name = context.existing(&permit, &input).await?;
         context.change_databases(&permit, "delete-user", json!({ "name": name.as_str() }), Secrets::default()).await?;
+        database_passwords::forget(&context.serve, &context.hosting(&permit)?.id, name.as_str()).await?;
         Ok(DeletedDatabaseUser {})
     }
 }
@@ -276,6 +279,16 @@ impl Context {
         let secrets = Secrets::from([(PASSWORD.to_owned(), password.clone())]);
         let arguments = json!({ "name": name.as_str(), "password": PASSWORD });
         self.change_databases(permit, function, arguments, secrets).await?;
+        let hosting = self.hosting(permit)?.id.clone();
+        match permit.share() {
+            // Whoever lost access meanwhile is not told.
+            Some(share) => {
+                let (instance, actor) = (permit.instance().clone(), permit.actor().clone());
+                let shown = ShownPassword { hosting, user: name.to_string(), share, instance, actor };
+                database_passwords::show(&self.serve, shown).await?;
+            }
+            None => database_passwords::forget(&self.serve, &hosting, name.as_str()).await?,
+        }
         Ok(DatabasePassword { name: name.to_string(), password: password.reveal().to_owned() })
     }
 }

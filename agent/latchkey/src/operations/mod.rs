@@ -6,6 +6,7 @@ mod database_user;
 mod file_account;
 mod indexing;
 mod maintenance;
+mod phpmyadmin;
 mod share;
 mod site_name;
 mod sso;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{absolute_path, owners};
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended, Unconfirmed};
+use crate::databases::TEMPORARY;
 use crate::problem::{Code, Problem};
 use crate::serve::Serve;
 use crate::state::Change;
@@ -138,6 +139,9 @@ fn check(input: &HostingInput) -> Result<(), Problem> {
         || !prefix.bytes().all(plain)
     {
         return Err(Problem::invalid("db_prefix", "expected 2 to 32 characters of a-z, 0-9 and _, ending in _"));
+    }
+    if overlap(prefix, TEMPORARY) {
+        return Err(Problem::invalid("db_prefix", format!("expected another prefix: {TEMPORARY} is the agent's own")));
     }
     Ok(())
 }

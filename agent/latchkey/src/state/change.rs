@@ -13,11 +13,12 @@ use rusqlite::{Connection, Transaction};
 use crate::accounts::{self, FileDoors};
 use crate::caller::{Caller, Note};
 use crate::channels::Channel;
+use crate::database_passwords;
 use crate::problem::{Code, Problem};
 use crate::store::audit::{Head, Outcome};
 use crate::store::mail_queue::NewLetter;
 use crate::store::residue::Residue;
-use crate::store::{StoreError, access_rows, audit, gateway_rows, hand_overs, mail_queue};
+use crate::store::{StoreError, access_rows, audit, gateway_rows, hand_overs, mail_queue, shown_passwords};
 use crate::token::random_number;
 
 /// One change under way. Dropped without [`super::State::change`] finishing it, nothing happened.
@@ -159,6 +160,7 @@ impl<'c> Change<'c> {
     pub(crate) fn remove_hosting(&mut self, id: &HostingId) -> Result<(), Problem> {
         let saved = self.write(|rows| {
             accounts::forget_hosting(rows, id)?;
+            shown_passwords::forget_hosting(rows, id)?;
             access_rows::delete_hosting(rows, id.as_str())
         });
         Arc::make_mut(&mut self.table).remove_hosting(id);
@@ -199,6 +201,7 @@ impl<'c> Change<'c> {
         Arc::make_mut(&mut self.table).put_share(share.clone());
         saved?;
         accounts::follow(self, &share)?;
+        database_passwords::follow(self, &share)?;
         Ok(share)
     }
 

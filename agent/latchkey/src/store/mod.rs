@@ -12,7 +12,9 @@ pub(crate) mod hand_overs;
 pub(crate) mod idempotency;
 pub(crate) mod live_tokens;
 pub(crate) mod mail_queue;
+pub(crate) mod phpmyadmin_rows;
 pub(crate) mod residue;
+pub(crate) mod shown_passwords;
 pub(crate) mod sso_scripts;
 pub(crate) mod wordpress_sessions;
 
@@ -35,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
+    include_str!("migrations/0010.sql"),
 ];
 
 /// Why state could not be read or written.

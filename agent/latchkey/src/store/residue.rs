@@ -41,6 +41,8 @@ pub(crate) enum ResidueKind {
     Link,
     /// A file account of the hosting was made with the share.
     FileAccount,
+    /// The password of a database user was shown.
+    DatabaseUser,
     /// A file was made or changed that the site runs.
     PhpFile,
     /// Something could not be looked at, so what is in it is not known.
@@ -193,6 +195,17 @@ pub(crate) fn remove(connection: &Connection, share: ShareId, residue: &Residue)
         )
         .map(drop)
         .map_err(StoreError::at("forget what a share left behind"))
+}
+
+/// Forgets something that is gone, whichever shares left it behind.
+pub(crate) fn remove_of_all(connection: &Connection, residue: &Residue) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "DELETE FROM residue WHERE kind = ?1 AND what = ?2",
+            params![json(&residue.kind)?.trim_matches('"'), residue.what],
+        )
+        .map(drop)
+        .map_err(StoreError::at("forget what shares left behind"))
 }
 
 fn insert(connection: &Connection, share: ShareId, residue: &Residue, of_scan: u8) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ use super::ground::Ground;
 use super::mariadb;
 use super::nginx::Redeemer;
 use super::options::AgentOptions;
+use super::phpmyadmin::Phpmyadmin;
 use super::pki::{Certificate, Pki};
 use super::ports::Ports;
 use super::readiness::Readiness;
@@ -93,6 +94,8 @@ pub struct Urls {
     pub sftp: SocketAddr,
     /// The FTP server.
     pub ftp: SocketAddr,
+    /// phpMyAdmin.
+    pub phpmyadmin: String,
 }
 
 /// What is known before the agent's processes are started: other daemons need it.
@@ -101,6 +104,7 @@ pub(crate) struct Prepared {
     paths: Paths,
     urls: Urls,
     pub(crate) redeemer: Redeemer,
+    pub(crate) phpmyadmin: Phpmyadmin,
 }
 
 impl Prepared {
@@ -150,7 +154,9 @@ impl Prepared {
             ftp_certificate: ground.path().join("ftp/ftp.pem"),
             database_socket: mariadb::socket(ground.path()),
         };
+        let phpmyadmin = Phpmyadmin::prepare(ground, ports)?;
         let urls = Urls {
+            phpmyadmin: phpmyadmin.url(),
             panel: format!("https://127.0.0.1:{}", ports.take(options.panel_port)?),
             gateway: format!("https://127.0.0.1:{}", ports.take(options.gateway_port)?),
             sftp: ports.address(options.sftp_port)?,
@@ -161,7 +167,7 @@ impl Prepared {
             socket: paths.redeem_socket.clone(),
             gateway: urls.gateway.clone(),
         };
-        Ok(Self { user, paths, urls, redeemer })
+        Ok(Self { user, paths, urls, redeemer, phpmyadmin })
     }
 
     /// Whom serve runs as.
@@ -178,7 +184,7 @@ impl Agent {
         options: &AgentOptions,
         ports: &Ports,
     ) -> Result<Self> {
-        let Prepared { user, paths, urls, .. } = prepared;
+        let Prepared { user, paths, urls, phpmyadmin, .. } = prepared;
         let pki = Pki::make(ground, &paths.programs.join("latchkey"))?;
         let panel = pki.server("panel", &user)?;
         let gateway = pki.server("gateway", &user)?;
@@ -186,7 +192,7 @@ impl Agent {
         write(&paths.broker_config, &agent_config::broker(ground.path(), &user, &paths, &options.php))?;
         write(
             &paths.serve_config,
-            &agent_config::serve((&user, &paths), &urls, &pki.ca(), (&panel, &gateway), options),
+            &agent_config::serve((&user, &paths), (&urls, &phpmyadmin), &pki.ca(), (&panel, &gateway), options),
         )?;
         let launch = |name: &'static str, program: Program| {
             let notify = ground.path().join("run").join(format!("{name}-notify.sock"));

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::agent::{MONITORING_URI, PANEL_URI, Paths, Urls};
 use super::options::AgentOptions;
 use super::php::PhpVersion;
+use super::phpmyadmin::Phpmyadmin;
 use super::pki::Certificate;
 use super::system_user::SystemUser;
 
@@ -38,7 +39,7 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
 /// serve's.
 pub(crate) fn serve(
     (user, paths): (&SystemUser, &Paths),
-    urls: &Urls,
+    (urls, phpmyadmin): (&Urls, &Phpmyadmin),
     ca: &Path,
     (panel, gateway): (&Certificate, &Certificate),
     options: &AgentOptions,
@@ -95,7 +96,7 @@ directory = "{adapters}"
 operators = "{operators}"
 keys = "{adapter_keys}"
 
-{mysql}
+{databases}
 [mail]
 from = "Latchkey <latchkey@node.example>"
 directory = "{mail}"
@@ -132,12 +133,12 @@ resend_after_s = {resend_after_s}
         adapters = paths.adapters.display(),
         operators = paths.operators.display(),
         adapter_keys = paths.adapter_keys.display(),
-        mysql = mysql(user, paths),
+        databases = databases(user, paths) + &phpmyadmin.section(),
         mail = paths.mail.display(),
         extra = options.serve_config_more,
     )
 }
 
-fn mysql(user: &SystemUser, paths: &Paths) -> String {
+fn databases(user: &SystemUser, paths: &Paths) -> String {
     format!("[mysql]\nsocket = \"{}\"\nuser = \"{}\"\n", paths.database_socket.display(), user.name)
 }

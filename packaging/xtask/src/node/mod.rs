@@ -15,6 +15,7 @@ pub mod packages;
 mod panel;
 mod php;
 mod php_fpm;
+mod phpmyadmin;
 mod pki;
 mod ports;
 mod readiness;
@@ -142,6 +143,7 @@ impl Node {
         self.add_instance(second)?;
         if let (Some(prepared), Some(agent)) = (prepared, &options.agent) {
             self.database.admit(prepared.user())?;
+            prepared.phpmyadmin.start(&self.standing, &self.php, &self.web, &self.database.socket)?;
             let agent = Agent::start(&self.standing, prepared, agent, &self.ports)?;
             for hosting in self.hostings() {
                 agent.register_hosting(&hosting)?;
@@ -172,6 +174,7 @@ impl Node {
                     key: agent.client.key.clone(),
                 });
                 ready.gateway = Some(ready::Gateway { url: agent.urls().gateway.clone() });
+                ready.phpmyadmin = Some(ready::Phpmyadmin { url: agent.urls().phpmyadmin.clone() });
                 ready.ftp = Some(ready::Ftp::at(agent.urls().ftp));
                 ready.sftp = sftp;
                 ready.mail = Some(agent.paths().mail.clone());

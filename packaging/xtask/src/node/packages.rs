@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::Program;
 
-const NEEDED: [&str; 25] = [
+const NEEDED: [&str; 26] = [
     "btrfs-progs",
     "cron",
     "curl",
@@ -29,6 +29,7 @@ const NEEDED: [&str; 25] = [
     "php8.2-opcache",
     "php8.2-xml",
     "php8.2-zip",
+    "phpmyadmin",
     "procps",
     "python3-aiosmtpd",
     "redis-server",
@@ -71,6 +72,11 @@ pub fn install_missing(needed: &[&str], companions: &[&str]) -> Result<()> {
             "Dpkg::Use-Pty=0",
         ])
     };
+    if missing.contains(&"phpmyadmin") {
+        // Otherwise it looks for a server in which to make a database of its own.
+        let answer = "phpmyadmin phpmyadmin/dbconfig-install boolean false\nphpmyadmin phpmyadmin/reconfigure-webserver multiselect none\n";
+        Program::new("debconf-set-selections").with_our_environment().input(answer).text()?;
+    }
     // Old lists may name versions that are gone. Without a network the lists may still do.
     if let Err(error) = apt().arg("update").text() {
         eprintln!("{error:#}");

@@ -25,6 +25,9 @@ pub(crate) struct Ready {
     /// FTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ftp: Option<Ftp>,
+    /// phpMyAdmin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) phpmyadmin: Option<Phpmyadmin>,
     /// The directory that mails are written to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mail: Option<PathBuf>,
@@ -56,6 +59,13 @@ pub(crate) struct Panel {
 /// How the gateway is reached.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Gateway {
+    /// Its origin, without a slash at the end.
+    pub(crate) url: String,
+}
+
+/// How phpMyAdmin is reached.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Phpmyadmin {
     /// Its origin, without a slash at the end.
     pub(crate) url: String,
 }

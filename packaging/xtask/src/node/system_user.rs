@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     Serve,
     /// Owns a hosting.
     Hosting,
+    /// Runs phpMyAdmin.
+    Phpmyadmin,
 }
 
 impl SystemUser {
@@ -42,7 +44,7 @@ impl SystemUser {
 
     /// Whether the name is one that only this crate gives.
     pub(crate) fn is_a_nodes(&self) -> bool {
-        let middle = self.name.strip_prefix("lk").and_then(|rest| rest.strip_suffix(['s', 'h']));
+        let middle = self.name.strip_prefix("lk").and_then(|rest| rest.strip_suffix(['s', 'h', 'p']));
         middle.is_some_and(|middle| middle.len() == 6 && middle.bytes().all(|b| b.is_ascii_alphanumeric()))
     }
 
@@ -76,6 +78,7 @@ pub(crate) fn add(purpose: Purpose, homes: &Path) -> Result<SystemUser> {
     let name = match purpose {
         Purpose::Serve => format!("lk{}s", random::word(6)?),
         Purpose::Hosting => format!("lk{}h", random::word(6)?),
+        Purpose::Phpmyadmin => format!("lk{}p", random::word(6)?),
     };
     let home = homes.join(&name);
     fs::create_dir_all(homes).with_context(|| format!("create {}", homes.display()))?;
@@ -84,7 +87,7 @@ pub(crate) fn add(purpose: Purpose, homes: &Path) -> Result<SystemUser> {
     let program = Program::new("useradd")
         .args(["--no-log-init", "--no-create-home", "--user-group", "--shell", "/usr/sbin/nologin", "--home-dir"])
         .arg(&home)
-        .args((purpose == Purpose::Serve).then_some("--system"))
+        .args((purpose != Purpose::Hosting).then_some("--system"))
         .arg(&name);
     despite_locks(&program)?;
     let user = named(&name)?;

@@ -1,0 +1,184 @@
+//! Sessions in phpMyAdmin: each with an account of its own on the database server, which is dropped when it ends.
+//!
+//! The account is written down before it is made. A restart ends all sessions: their passwords are known to the process
+//! only, and what it had made is dropped at the next start.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use latchkey_access::rows::PhpmyadminOpen;
+use latchkey_access::{AccessTable, Denial, decide};
+use tokio::sync::Notify;
+
+use crate::caller::Caller;
+use crate::channels::{OpenWork, WorkKind, open_work};
+use crate::databases::{DatabaseName, UserName};
+use crate::problem::{Problem, chain};
+use crate::serve::Serve;
+use crate::store::phpmyadmin_rows::{self, Link};
+use crate::token::{Token, TokenHash, random_hex};
+
+/// Between two tries to drop an account.
+const PAUSE: Duration = Duration::from_millis(500);
+/// So many sessions of one share, or of an owner, at a time.
+const MOST_OF_ONE: usize = 20;
+
+/// The sessions that are open, by the name that is a part of their paths.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<BTreeMap<String, Arc<Session>>>);
+
+/// A session.
+#[derive(Debug)]
+struct Session {
+    /// Its channel.
+    channel: String,
+    /// What the browser shows.
+    cookie: TokenHash,
+    link: Link,
+    account: Account,
+    /// Told when the person signs out.
+    signed_out: Notify,
+}
+
+/// A temporary account. It has no `Display`.
+#[derive(Clone)]
+pub(super) struct Account {
+    pub(super) user: UserName,
+    pub(super) password: String,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Account({})", self.user)
+    }
+}
+
+/// What whoever opened a session is told, once.
+pub(super) struct Begun {
+    /// A part of the session's path; no secret.
+    pub(super) name: String,
+    pub(super) cookie: Token,
+    pub(super) database: String,
+}
+
+impl Sessions {
+    fn find(&self, name: &str, cookie: &Token) -> Option<Arc<Session>> {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        found.filter(|session| session.cookie == cookie.hash())
+    }
+
+    fn remove(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    fn count_beside(&self, link: &Link) -> usize {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().filter(|one| (one.link.share, &one.link.actor) == (link.share, &link.actor)).count()
+    }
+}
+
+/// Opens a session: its channel is registered, decided on, and only then is an account made.
+pub(super) async fn begin(serve: &Arc<Serve>, link: Link) -> Result<Begun, Problem> {
+    let permit = decide::<PhpmyadminOpen>(&serve.state.table(), &link.actor, &link.instance, serve.state.clock.now())?;
+    if permit.share() != link.share {
+        return Err(Denial::not_found("share").into());
+    }
+    if serve.phpmyadmin.count_beside(&link) >= MOST_OF_ONE {
+        let detail = format!("expected at most {MOST_OF_ONE} sessions in phpMyAdmin at a time; sign out of one first");
+        return Err(Problem::conflict(detail));
+    }
+    let prefix = {
+        let table = serve.state.table();
+        let hosting = table.instance(&link.instance).and_then(|instance| table.hosting(&instance.hosting)).cloned();
+        hosting.ok_or_else(|| Problem::not_found("hosting"))?.db_prefix.clone()
+    };
+    let database = DatabaseName::new(&prefix, &link.database).map_err(|_| Problem::not_found("database"))?;
+    let work = open_work(serve, &permit, WorkKind::Phpmyadmin, &Caller::agent())?;
+    let (name, cookie) = (random_hex()?, Token::generate()?);
+    let account = Account { user: UserName::temporary(&name), password: Token::generate()?.text() };
+    let session = Arc::new(Session {
+        channel: work.id().to_owned(),
+        cookie: cookie.hash(),
+        link: link.clone(),
+        account: account.clone(),
+        signed_out: Notify::new(),
+    });
+    let user = account.user.to_string();
+    serve.write(move |rows| phpmyadmin_rows::save_account(rows, &user)).await?;
+    // From here on whatever happens ends with the account dropped, before the channel is over.
+    serve.phpmyadmin.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), session.clone());
+    let made = serve.databases.open_account(&account.user, &account.password, &database).await;
+    let must_stop = work.must_stop();
+    if made.is_err() || must_stop {
+        session.signed_out.notify_one();
+    }
+    tokio::spawn(live(serve.clone(), name.clone(), session, work));
+    made.map_err(|error| super::out_of_reach(&error))?;
+    if must_stop {
+        return Err(Denial::not_found("share").into());
+    }
+    Ok(Begun { name, cookie, database: link.database })
+}
+
+/// The account behind a session, if it is open and allowed at this moment.
+pub(super) fn account(serve: &Serve, name: &str, cookie: &Token) -> Option<Account> {
+    let session = serve.phpmyadmin.find(name, cookie)?;
+    let link = &session.link;
+    let decide = |table: &AccessTable| {
+        let permit = decide::<PhpmyadminOpen>(table, &link.actor, &link.instance, serve.state.clock.now())?;
+        if permit.share() == link.share { Ok(()) } else { Err(Denial::not_found("share")) }
+    };
+    let allowed = serve.state.channels.use_now(&session.channel, decide);
+    allowed.is_some_and(|allowed| allowed.is_ok()).then(|| session.account.clone())
+}
+
+/// Ends a session because its person wants it.
+pub(super) fn sign_out(serve: &Serve, name: &str, cookie: &Token) {
+    if let Some(session) = serve.phpmyadmin.find(name, cookie) {
+        session.signed_out.notify_one();
+    }
+}
+
+/// Stays with a session until it ends, and drops its account before the channel is over.
+async fn live(serve: Arc<Serve>, name: String, session: Arc<Session>, work: OpenWork) {
+    let life = serve.config.phpmyadmin.as_ref().map(super::Settings::session_life).unwrap_or_default();
+    tokio::select! {
+        () = work.told_to_stop() => {}
+        () = session.signed_out.notified() => {}
+        () = tokio::time::sleep(life) => {}
+    }
+    serve.phpmyadmin.remove(&name);
+    drop_account(&serve, &session.account.user).await;
+}
+
+/// Drops an account with its connections, as often as it takes.
+async fn drop_account(serve: &Arc<Serve>, user: &UserName) {
+    loop {
+        match serve.databases.drop_user(user).await {
+            Ok(()) | Err(crate::databases::DatabaseError::NotFound | crate::databases::DatabaseError::NotSetUp) => {
+                break;
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), %user, "an account of phpMyAdmin could not be dropped yet");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    let user = user.to_string();
+    if let Err(error) = serve.write(move |rows| phpmyadmin_rows::forget_account(rows, &user)).await {
+        tracing::error!(error = %chain(&error), "an account of phpMyAdmin was dropped and could not be forgotten");
+    }
+}
+
+/// Drops what sessions before a restart have left.
+pub(crate) async fn drop_leftovers(serve: Arc<Serve>) {
+    match serve.read(phpmyadmin_rows::accounts).await {
+        Ok(left) => {
+            for user in left.iter().filter_map(|user| UserName::of_temporary(user)) {
+                drop_account(&serve, &user).await;
+            }
+        }
+        Err(error) => tracing::error!(error = %chain(&error), "the accounts of phpMyAdmin cannot be read"),
+    }
+}
