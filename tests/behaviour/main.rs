@@ -29,6 +29,7 @@ mod databases;
 mod delegation;
 mod doctor;
 mod file_endings;
+mod file_manager;
 mod ftp;
 mod ftp_events;
 mod full;
@@ -66,10 +67,12 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 17] = [
+const HOSTINGS: [&str; 19] = [
     ONE,
     TWO,
     FILES,
+    MANAGED,
+    MANAGED_TOO,
     "beside",
     "shut",
     PAPERS,
@@ -89,6 +92,9 @@ const ONE: &str = "one";
 const TWO: &str = "two";
 /// The hosting of instances that are folders with file accounts.
 const FILES: &str = "files";
+/// Hostings of file managers; the name of one begins like that of the other.
+const MANAGED: &str = "managed";
+const MANAGED_TOO: &str = "managed2";
 /// A hosting whose web server has no exact location, so scripts open WP Admin.
 const SCRIPTED: &str = "scripted";
 /// Another one, whose PHP cannot reach the agent either.
@@ -207,6 +213,7 @@ fn main() -> ExitCode {
         ftp_events::trials(),
         quota::trials(),
         file_endings::trials(),
+        file_manager::trials(),
         adapters::trials(),
         adapters_called::trials(),
         adapters_command::trials(),

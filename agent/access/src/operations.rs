@@ -38,6 +38,15 @@ macro_rules! operation_rows {
             DatabaseUserDelete "database_user.delete" ManageMysql Destroy Now "Delete a database user and end its connections";
             DatabaseGrantSet "database_grant.set" ManageMysql Change Now "Say what a database user may do with a database";
             PhpmyadminOpen "phpmyadmin.open" PhpmyadminSso Change Now "Make a link that opens phpMyAdmin for one database, once";
+            FileList "file.list" ManageFileManager Read Now "List a folder of the hosting, in pages and in order";
+            FileStat "file.stat" ManageFileManager Read Now "Show what is known of a file of the hosting";
+            FileRead "file.read" ManageFileManager Read Now "Read a text file of the hosting";
+            FileWrite "file.write" ManageFileManager Change Now "Write a text file of the hosting, unless it has changed since";
+            FileMakeDir "file.make_dir" ManageFileManager Change Now "Make a folder on the hosting";
+            FileRename "file.rename" ManageFileManager Change Now "Rename or move something on the hosting, also back from the trash";
+            FileCopy "file.copy" ManageFileManager Change Now "Copy a file or folder of the hosting";
+            FileDelete "file.delete" ManageFileManager Destroy Now "Move something into the hosting's trash, or delete it for good";
+            FileSetMode "file.set_mode" ManageFileManager Change Now "Change the permission bits of a file of the hosting";
             FtpAccountList "ftp_account.list" ManageFtp Read Now "List the hosting's own FTP accounts";
             FtpAccountCreate "ftp_account.create" ManageFtp Change Now "Make an FTP account on the hosting, with a password";
             FtpAccountUpdate "ftp_account.update" ManageFtp Change Now "Change an FTP account of the hosting, or give it a new password";
@@ -134,8 +143,9 @@ pub fn operation(name: &str) -> Option<&'static OperationSpec> {
 pub mod rows {
     pub use super::{
         DatabaseCreate, DatabaseDelete, DatabaseGrantSet, DatabaseList, DatabaseRename, DatabaseUserCreate,
-        DatabaseUserDelete, DatabaseUserList, DatabaseUserSetPassword, FtpAccountCreate, FtpAccountDelete,
-        FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow, PhpmyadminOpen,
+        DatabaseUserDelete, DatabaseUserList, DatabaseUserSetPassword, FileCopy, FileDelete, FileList, FileMakeDir,
+        FileRead, FileRename, FileSetMode, FileStat, FileWrite, FtpAccountCreate, FtpAccountDelete, FtpAccountList,
+        FtpAccountUpdate, IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow, PhpmyadminOpen,
         SftpAccountCreate, SftpAccountDelete, SftpAccountList, SftpAccountUpdate, ShareInvite, ShareList, ShareResend,
         ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
     };

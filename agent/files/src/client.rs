@@ -19,7 +19,10 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit, oneshot, watch},
 };
 
-use crate::{mount::MountId, worker::WALKS_MAX};
+use crate::{
+    mount::MountId,
+    worker::{TASKS_MAX, WALKS_MAX},
+};
 
 /// How many requests may be under way on one connection; further ones wait.
 const UNDER_WAY_MAX: usize = 64;
@@ -65,6 +68,7 @@ struct Connection {
     asked: Mutex<Asked>,
     places: Semaphore,
     walks: Semaphore,
+    tasks: Semaphore,
     gone: watch::Sender<bool>,
 }
 
@@ -82,6 +86,7 @@ type Answer = (FileReply, Option<OwnedFd>);
 pub(crate) enum Kept {
     Directory(u64),
     Walk(u64),
+    Task(u64),
 }
 
 impl Client {
@@ -96,6 +101,7 @@ impl Client {
             places: Semaphore::new(UNDER_WAY_MAX),
             // The worker may not have read yet that one has ended.
             walks: Semaphore::new(WALKS_MAX / 2),
+            tasks: Semaphore::new(TASKS_MAX / 2),
             gone: watch::Sender::new(false),
         });
         tokio::spawn(Arc::clone(&connection).read_answers());
@@ -182,6 +188,11 @@ impl Client {
     /// A place for one of the walks that the worker has under way at a time; further ones wait.
     pub(crate) async fn place_to_walk(&self) -> Result<SemaphorePermit<'_>, FilesError> {
         self.connection.walks.acquire().await.map_err(|_closed| FilesError::Gone)
+    }
+
+    /// A place for one of the tasks that are asked of the worker at a time; further ones wait.
+    pub(crate) async fn place_for_task(&self) -> Result<SemaphorePermit<'_>, FilesError> {
+        self.connection.tasks.acquire().await.map_err(|_closed| FilesError::Gone)
     }
 
     async fn ask_any(&self, request: FileRequest, beside: Option<BorrowedFd<'_>>) -> Result<Answer, FilesError> {
@@ -292,6 +303,7 @@ impl Connection {
             // Whoever asked for it went away.
             Err((FileReply::Directory { directory }, _)) => self.forget(Kept::Directory(directory)),
             Err((FileReply::Walk { walk }, _)) => self.forget(Kept::Walk(walk)),
+            Err((FileReply::Task { task }, _)) => self.forget(Kept::Task(task)),
             Ok(()) | Err(_) => {}
         }
         Ok(())
@@ -301,6 +313,7 @@ impl Connection {
         let request = match what {
             Kept::Directory(directory) => FileRequest::CloseDirectory { directory },
             Kept::Walk(walk) => FileRequest::EndWalk { walk },
+            Kept::Task(task) => FileRequest::EndTask { task },
         };
         // When the queue is full it stays open with the connection, of which it is a part.
         drop(self.try_send(&request, None));
@@ -314,6 +327,7 @@ impl Connection {
         asked.waiting.clear();
         self.places.close();
         self.walks.close();
+        self.tasks.close();
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {

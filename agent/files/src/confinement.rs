@@ -33,6 +33,12 @@ const CALLS: &[i64] = &[
     libc::SYS_sendmsg,
     libc::SYS_shutdown,
     libc::SYS_write,
+    // What tasks read and write, in files that they have opened.
+    libc::SYS_read,
+    libc::SYS_pread64,
+    libc::SYS_copy_file_range,
+    // How long a task goes on, where the kernel maps no clock.
+    libc::SYS_clock_gettime,
     // Paths and directories.
     libc::SYS_openat2,
     libc::SYS_openat,

@@ -9,5 +9,6 @@ pub mod confinement;
 #[allow(clippy::expect_used, clippy::panic, reason = "a target fails where an invariant breaks")]
 pub mod fuzz;
 pub mod mount;
+pub mod tasks;
 pub mod tree;
 pub mod worker;

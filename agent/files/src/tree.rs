@@ -184,7 +184,8 @@ impl Tree {
         }
     }
 
-    fn place(&self, path: &SitePath) -> Place {
+    /// Where a path is, as a request says it.
+    pub(crate) fn place(&self, path: &SitePath) -> Place {
         Place { root: self.root.clone(), path: path.clone() }
     }
 

@@ -17,6 +17,7 @@ mod counted;
 mod database_passwords;
 mod databases;
 mod doors;
+mod file_manager;
 mod files;
 mod frames;
 mod ftp;

@@ -21,7 +21,7 @@ use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
 use crate::wordpress::{reaper, redeemer, scan};
-use crate::{api, background, database_passwords, ftp, gateway, notify, phpmyadmin, privileges, sftp};
+use crate::{api, background, database_passwords, file_manager, ftp, gateway, notify, phpmyadmin, privileges, sftp};
 
 /// Runs the agent until it is told to stop.
 pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
@@ -67,6 +67,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(events::write_down(serve.clone()));
     tokio::spawn(scan::look_when_due(serve.clone()));
     tokio::spawn(background::catch_up(serve.clone()));
+    tokio::spawn(file_manager::tidy(serve.clone()));
     tokio::spawn(background::hand_over_audit_heads(serve.clone()));
     tokio::spawn(post_office.work(serve.clone()));
     tokio::spawn(redeemer::listen(serve.clone(), redeem));

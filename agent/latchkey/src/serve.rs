@@ -18,6 +18,7 @@ use crate::channels::{self, Ended, Taken};
 use crate::config::Config;
 use crate::database_passwords::{self, Watched};
 use crate::databases::Server;
+use crate::file_manager::FileManager;
 use crate::files::Files;
 use crate::phpmyadmin::Sessions;
 use crate::problem::Problem;
@@ -42,6 +43,7 @@ pub(crate) struct Serve {
     pub(crate) broker: Broker,
     pub(crate) bridge: Bridge,
     pub(crate) files: Files,
+    pub(crate) file_manager: FileManager,
     pub(crate) adapters: Adapters,
     pub(crate) databases: Server,
     pub(crate) shown_passwords: Watched,
@@ -78,6 +80,7 @@ impl Serve {
             broker,
             bridge,
             files,
+            file_manager: FileManager::default(),
             adapters,
             databases,
             shown_passwords: Watched::default(),

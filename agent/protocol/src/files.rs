@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SitePath, bytes};
+use crate::{FileTask, FileTaskDone, SitePath, bytes};
 
 /// A request to the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +175,21 @@ pub enum FileRequest {
         /// Its number.
         walk: u64,
     },
+    /// Takes a task on. Carries the descriptor that it writes to, if it writes to one. Answered by [`FileReply::Task`].
+    BeginTask {
+        /// What is to be done.
+        task: FileTask,
+    },
+    /// Carries a task out, or goes on telling what came of it. Answered by [`FileReply::TaskDone`].
+    CarryOutTask {
+        /// Its number.
+        task: u64,
+    },
+    /// Ends a task, also while it is carried out. Answered by [`FileReply::Done`].
+    EndTask {
+        /// Its number.
+        task: u64,
+    },
 }
 
 /// How a file is opened.
@@ -299,6 +314,13 @@ pub enum FileReply {
     },
     /// How far a walk has come.
     Walked(Walked),
+    /// A task that was taken on.
+    Task {
+        /// Its number on this connection.
+        task: u64,
+    },
+    /// What came of a task.
+    TaskDone(FileTaskDone),
     /// Nothing was done, or not all of it.
     Failed {
         /// Why.
@@ -425,6 +447,15 @@ pub enum FileFault {
     /// The request makes no sense.
     #[error("the request makes no sense")]
     Invalid,
+    /// It was ended before it was done.
+    #[error("it was ended before it was done")]
+    Ended,
+    /// It took longer than a task may.
+    #[error("it took too long")]
+    TimedOut,
+    /// More entries, or deeper ones, than a task works on.
+    #[error("there is too much in it")]
+    TooMuch,
     /// The disk failed, or something else that nobody expected.
     #[error("an input or output error")]
     Io,

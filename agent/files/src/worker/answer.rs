@@ -15,6 +15,9 @@ pub(super) fn answer(shared: &Shared, request: FileRequest, descriptors: Vec<Own
     let done = match request {
         FileRequest::Publish { at } => publish::publish(home, &home.at(&at)?, &given.one()?),
         FileRequest::SetOpenAttributes { changes } => attributes::set_open(&given.one()?, &changes),
+        FileRequest::BeginTask { task } => {
+            return Ok((FileReply::Task { task: shared.tasks.begin(task, given.0)? }, None));
+        }
         other => {
             given.none()?;
             return without_descriptor(shared, other);
@@ -60,7 +63,11 @@ fn without_descriptor(shared: &Shared, request: FileRequest) -> Result<Answer, F
         FileRequest::BeginWalk { at: place } => FileReply::Walk { walk: shared.walks.begin(&at(&place)?)? },
         FileRequest::GoOnWalking { walk } => FileReply::Walked(shared.walks.go_on(walk, home.uid())?),
         FileRequest::EndWalk { walk } => done(shared.walks.end(walk))?,
-        FileRequest::Publish { .. } | FileRequest::SetOpenAttributes { .. } => return Err(FileFault::Invalid),
+        FileRequest::CarryOutTask { task } => FileReply::TaskDone(shared.tasks.carry_out(task, home)?),
+        FileRequest::EndTask { task } => done(shared.tasks.end(task))?,
+        FileRequest::Publish { .. } | FileRequest::SetOpenAttributes { .. } | FileRequest::BeginTask { .. } => {
+            return Err(FileFault::Invalid);
+        }
     };
     Ok((reply, None))
 }

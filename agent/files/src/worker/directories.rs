@@ -76,15 +76,11 @@ impl Directories {
 
 impl Listing {
     fn read(&mut self) -> Result<Vec<FileEntry>, FileFault> {
-        let mut entries = Vec::new();
-        let mut left = ENTRIES_MAX_BYTES;
+        let (mut entries, mut room) = (Vec::new(), Room::of_a_frame());
         while let Some(entry) = self.next_entry()? {
-            match left.checked_sub(frame_bytes(&entry)) {
-                Some(rest) => left = rest,
-                None => {
-                    self.next = Some(entry);
-                    break;
-                }
+            if !room.takes(&entry) {
+                self.next = Some(entry);
+                break;
             }
             entries.push(entry);
         }
@@ -112,6 +108,22 @@ impl Listing {
             }
         }
         Ok(None)
+    }
+}
+
+/// The room of one frame for entries.
+pub(super) struct Room(usize);
+
+impl Room {
+    pub(super) const fn of_a_frame() -> Self {
+        Self(ENTRIES_MAX_BYTES)
+    }
+
+    /// Whether an entry has room; then it has taken it.
+    pub(super) fn takes(&mut self, entry: &FileEntry) -> bool {
+        let rest = self.0.checked_sub(frame_bytes(entry));
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn read_link(at: &Rooted) -> Result<Vec<u8>, FileFault> {
 }
 
 /// Whether `..` stands at the beginning only, where no link can come before it, and at most so often.
-fn climbs_at_most(target: &[u8], depth: usize) -> bool {
+pub(super) fn climbs_at_most(target: &[u8], depth: usize) -> bool {
     let mut names = target.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
     let climbs = names.by_ref().take_while(|name| *name == b"..").count();
     climbs <= depth && names.all(|name| name != b"..")

@@ -13,11 +13,13 @@ mod open;
 mod publish;
 mod remove_all;
 mod resolve;
+mod tasks;
 mod walks;
 
 use std::{
     io,
     os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
         Arc, Barrier, Mutex, PoisonError,
@@ -26,15 +28,16 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use latchkey_protocol::{FileAnswered, FileAsked, FileReply, FileRequest, FrameError, FrameSocket};
+use latchkey_protocol::{FileAnswered, FileAsked, FileFault, FileReply, FileRequest, FrameError, FrameSocket};
 
 use crate::{
     client::{Client, ClientError},
     mount::MountId,
-    worker::{directories::Directories, walks::Walks},
+    worker::{directories::Directories, tasks::Tasks, walks::Walks},
 };
 
 pub use resolve::{Home, HomeError};
+pub use tasks::TASKS_MAX;
 pub use walks::{DEEPEST_WALK, WALKS_MAX};
 
 /// Threads that take requests, and answer whatever is quick as long as the disk is. While they are busy nothing is taken.
@@ -43,7 +46,10 @@ const QUICK: usize = 8;
 /// Threads for what may take long, so that it holds up nothing else: removing whole directories.
 const LONG: usize = 2;
 
-/// How many requests wait for a thread of the second kind. Beyond that those of the first wait for room.
+/// Threads that carry out tasks.
+const TASKS: usize = 6;
+
+/// How many requests wait for a thread of the second or third kind. Beyond that those of the first wait for room.
 const WAITING_MAX: usize = 64;
 
 /// Why the worker ended though its peer did not close the connection.
@@ -71,6 +77,7 @@ struct Shared {
     home: Home,
     directories: Directories,
     walks: Walks,
+    tasks: Tasks,
 }
 
 type Job = (FileAsked, Vec<OwnedFd>);
@@ -78,18 +85,14 @@ type Job = (FileAsked, Vec<OwnedFd>);
 impl Worker {
     /// Starts all threads that it will ever have, and returns when they run.
     pub fn start(home: Home, socket: FrameSocket) -> Result<Self, WorkerError> {
-        let shared = Arc::new(Shared { socket, home, directories: Directories::default(), walks: Walks::default() });
-        let begin = Arc::new(Barrier::new(QUICK + LONG + 1));
-        let (jobs, queue) = sync_channel(WAITING_MAX);
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..LONG {
-            let (shared, queue) = (Arc::clone(&shared), Arc::clone(&queue));
-            drop(start_thread(&begin, move || answer_jobs(&shared, &queue))?);
-        }
+        let (directories, walks, tasks) = (Directories::default(), Walks::default(), Tasks::default());
+        let shared = Arc::new(Shared { socket, home, directories, walks, tasks });
+        let begin = Arc::new(Barrier::new(QUICK + LONG + TASKS + 1));
+        let (long, tasks) = (start_queue(&shared, &begin, LONG)?, start_queue(&shared, &begin, TASKS)?);
         let mut quick = Vec::with_capacity(QUICK);
         for _ in 0..QUICK {
-            let (shared, jobs) = (Arc::clone(&shared), jobs.clone());
-            quick.push(start_thread(&begin, move || answer_requests(&shared, &jobs))?);
+            let (shared, long, tasks) = (Arc::clone(&shared), long.clone(), tasks.clone());
+            quick.push(start_thread(&begin, move || answer_requests(&shared, &long, &tasks))?);
         }
         begin.wait();
         Ok(Self { begin, quick })
@@ -151,12 +154,23 @@ fn start_thread<T: Send + 'static>(
     thread.map_err(WorkerError::Threads)
 }
 
+/// Starts threads that answer what is put into a queue.
+fn start_queue(shared: &Arc<Shared>, begin: &Arc<Barrier>, threads: usize) -> Result<SyncSender<Job>, WorkerError> {
+    let (jobs, queue) = sync_channel(WAITING_MAX);
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..threads {
+        let (shared, queue) = (Arc::clone(shared), Arc::clone(&queue));
+        drop(start_thread(begin, move || answer_jobs(&shared, &queue))?);
+    }
+    Ok(jobs)
+}
+
 /// Enough for the deepest recursion, which is that of `remove_all`.
 const STACK_BYTES: usize = 512 * 1024;
 
 /// Takes requests from the socket, one at a time, and answers each before the next: whoever hands a request on makes two
 /// threads wake up where one is enough. The end of one such thread is the end of all.
-fn answer_requests(shared: &Shared, long: &SyncSender<Job>) -> Result<(), WorkerError> {
+fn answer_requests(shared: &Shared, long: &SyncSender<Job>, tasks: &SyncSender<Job>) -> Result<(), WorkerError> {
     loop {
         let job = match shared.socket.receive::<FileAsked>() {
             Ok(job) => job,
@@ -166,12 +180,15 @@ fn answer_requests(shared: &Shared, long: &SyncSender<Job>) -> Result<(), Worker
                 return if matches!(error, FrameError::Closed) { Ok(()) } else { Err(WorkerError::Frame(error)) };
             }
         };
-        if matches!(job.0.request, FileRequest::RemoveAll { .. }) {
-            // Only fails when those threads are gone, and then the connection is, too.
-            let _ = long.send(job);
-        } else {
-            answer_job(shared, job);
-        }
+        // Only fails when those threads are gone, and then the connection is, too.
+        let _ = match job.0.request {
+            FileRequest::RemoveAll { .. } => long.send(job),
+            FileRequest::CarryOutTask { .. } => tasks.send(job),
+            _ => {
+                answer_job(shared, job);
+                Ok(())
+            }
+        };
     }
 }
 
@@ -184,7 +201,9 @@ fn answer_jobs(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
 }
 
 fn answer_job(shared: &Shared, (asked, descriptors): Job) {
-    let (reply, descriptor) = match answer::answer(shared, asked.request, descriptors) {
+    // Whoever asked is answered, whatever somebody's files make of a thread.
+    let answered = catch_unwind(AssertUnwindSafe(|| answer::answer(shared, asked.request, descriptors)));
+    let (reply, descriptor) = match answered.unwrap_or(Err(FileFault::Io)) {
         Ok(answer) => answer,
         Err(fault) => (FileReply::Failed { fault }, None),
     };

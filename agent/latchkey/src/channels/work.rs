@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::switched::{KillSwitch, Killed, Switch};
 use super::{Channel, Closed};
 use crate::caller::Caller;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::serve::Serve;
 use crate::token::random_hex;
 
@@ -192,6 +192,15 @@ impl OpenWork {
     /// Says how many ways in were closed with it; one unless it says so.
     pub(crate) fn closed(&self, count: u32) {
         self.closed.store(count, Ordering::Relaxed);
+    }
+
+    /// Does a part of it, given up when it has to stop: dropped, that part has to leave nothing behind.
+    pub(crate) async fn unless_stopped<T>(&self, part: impl Future<Output = T>) -> Result<T, Problem> {
+        tokio::select! {
+            biased;
+            () = self.told_to_stop() => Err(Problem::new(Code::Forbidden, "the access that this was begun with has ended")),
+            done = part => Ok(done),
+        }
     }
 
     /// Returns when it has to stop.

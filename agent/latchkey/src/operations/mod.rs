@@ -3,6 +3,7 @@
 
 mod database;
 mod database_user;
+mod file;
 mod file_account;
 mod indexing;
 mod maintenance;

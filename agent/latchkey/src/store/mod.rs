@@ -10,6 +10,7 @@ pub(crate) mod backup;
 pub(crate) mod gateway_rows;
 pub(crate) mod hand_overs;
 pub(crate) mod idempotency;
+pub(crate) mod kept_files;
 pub(crate) mod live_tokens;
 pub(crate) mod mail_queue;
 pub(crate) mod phpmyadmin_rows;
@@ -38,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
+    include_str!("migrations/0013.sql"),
 ];
 
 /// Why state could not be read or written.

@@ -1,0 +1,46 @@
+//! How long a task may go on: until it is ended, and not for ever.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use latchkey_protocol::FileFault;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nobody waits longer for an answer.
+const LONGEST_S: i64 = 600;
+
+/// The term of one task.
+#[derive(Debug, Default)]
+pub(super) struct Term {
+    is_ended: AtomicBool,
+    until_s: OnceLock<i64>,
+}
+
+impl Term {
+    /// From here on its time runs. Safe to repeat.
+    pub(super) fn begin(&self) {
+        self.until_s.get_or_init(|| now_s().saturating_add(LONGEST_S));
+    }
+
+    /// Ends it.
+    pub(super) fn end(&self) {
+        self.is_ended.store(true, Ordering::Release);
+    }
+
+    /// Asked before each step.
+    pub(super) fn goes_on(&self) -> Result<(), FileFault> {
+        if self.is_ended.load(Ordering::Acquire) {
+            return Err(FileFault::Ended);
+        }
+        if self.until_s.get().is_some_and(|until| now_s() >= *until) {
+            return Err(FileFault::TimedOut);
+        }
+        Ok(())
+    }
+}
+
+fn now_s() -> i64 {
+    clock_gettime(ClockId::Monotonic).tv_sec
+}

@@ -1,0 +1,99 @@
+//! Removing what has been kept in homes for long enough: the trash, uploads that nobody finished, and what a crash left.
+//!
+//! The state knows which homes there is something in, and nothing more: how old it is says what is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use latchkey_access::HostingId;
+use latchkey_files::client::FilesError;
+use latchkey_protocol::{FileEntry, FileFault};
+
+use super::hidden::{self, Kept};
+use super::{Home, problem, trash};
+use crate::clock::later;
+use crate::problem::Problem;
+use crate::serve::Serve;
+use crate::store::kept_files;
+
+/// How long an upload that nobody goes on with is kept, and what nobody gave its name.
+const LEFT_KEPT_S: i64 = 24 * 3600;
+
+/// How often the state is asked where there is something.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// How long after something was kept in a home it is looked at, and again.
+const NEXT_LOOK: Duration = Duration::from_secs(3600);
+
+/// Removes what has been kept for long enough, for ever.
+pub(crate) async fn tidy(serve: Arc<Serve>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        tidy_once(&serve).await;
+    }
+}
+
+/// Looks at the homes that it is time for.
+async fn tidy_once(serve: &Arc<Serve>) {
+    let now = serve.state.clock.now();
+    let due = match serve.read(move |connection| kept_files::due(connection, now)).await {
+        Ok(due) => due,
+        Err(error) => return tracing::warn!(%error, "what is kept in homes cannot be looked up"),
+    };
+    for hosting in due {
+        let is_empty = match tidy_home(serve, &hosting, now).await {
+            Ok(is_empty) => is_empty,
+            Err(problem) => {
+                tracing::warn!(%hosting, detail = %problem.detail, "what is kept in a home is looked at later on");
+                false
+            }
+        };
+        let written = serve.write(move |connection| match is_empty {
+            true => kept_files::forget(connection, &hosting),
+            false => kept_files::look_at(connection, &hosting, later(now, NEXT_LOOK)),
+        });
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "it cannot be written down what is kept in a home");
+        }
+    }
+}
+
+/// Notes that there will be something in a home. To be called before it is there.
+pub(super) async fn note(serve: &Arc<Serve>, hosting: &HostingId) -> Result<(), Problem> {
+    let (hosting, at) = (hosting.clone(), later(serve.state.clock.now(), NEXT_LOOK));
+    Ok(serve.write(move |connection| kept_files::note(connection, &hosting, at)).await?)
+}
+
+/// Whether nothing is left there.
+async fn tidy_home(serve: &Arc<Serve>, hosting: &HostingId, now: Timestamp) -> Result<bool, Problem> {
+    let Some(hosting) = serve.state.table().hosting(hosting).cloned() else { return Ok(true) };
+    let home = Home::open(serve, hosting).await?;
+    let mut is_empty = true;
+    for kept in Kept::ALL {
+        let folder = kept.folder()?;
+        let entries = match home.tree.open_directory(&folder).await {
+            Ok(mut directory) => directory.rest().await.map_err(problem)?,
+            Err(FilesError::Fault(FileFault::NotFound)) => continue,
+            Err(error) => return Err(problem(error)),
+        };
+        for entry in entries {
+            match kept_until(kept, &entry) {
+                Some(until) if until <= now.as_second() => {
+                    trash::remove(&home, &hidden::child(&folder, &entry.name)?).await?;
+                }
+                Some(_) => is_empty = false,
+                None => {}
+            }
+        }
+    }
+    Ok(is_empty)
+}
+
+/// Until when something is kept; none for what is not ours.
+fn kept_until(kept: Kept, entry: &FileEntry) -> Option<i64> {
+    match kept {
+        Kept::Trash => trash::deleted_at(&entry.name)?.checked_add(trash::KEPT_S),
+        Kept::Uploads | Kept::New => entry.attributes.modified.checked_add(LEFT_KEPT_S),
+    }
+}
