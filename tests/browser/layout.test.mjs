@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { browserForTests } from './lib/browser.mjs';
-import { call, gateway, invite, linkMailedTo, live, newcomer, panelLink, personWithShare, ready, ssoUrl } from './lib/node.mjs';
+import { call, gateway, invite, linkMailedTo, live, newcomer, panelLink, personWithShare, phpmyadminUrl, ready, ssoUrl } from './lib/node.mjs';
 
 const browser = browserForTests();
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6cUxmyTbAvO1GDhOXXtYcGFFKK8ZRGFJqUl3GIcFUt jo@laptop';
@@ -47,6 +47,8 @@ async function pages() {
     ['file-account-closed', closed.email, `${gateway}/shares/${closed.share.id}/files`],
     ['hand-over', null, () => ssoUrl(email)],
     ['hand-over-used', null, `${gateway}/sso/${'A'.repeat(43)}`],
+    ['phpmyadmin', null, () => phpmyadminUrl(admin, live.database)],
+    ['phpmyadmin-used', null, `${gateway}/phpmyadmin/${'A'.repeat(43)}`],
     ['not-found', null, `${gateway}/nothing/here`],
     ['redeemer-refusal', null, `${live.url}/.well-known/latchkey-sso`],
   ].map(([name, person, address, then]) => ({ name, person, address, then, share }));

@@ -76,6 +76,11 @@ export async function revoke(share) {
   return call(ready.owner, 'DELETE', `/v1/instances/${share.instance}/shares/${share.id}`);
 }
 
+/** The gateway URL that hands a person over to phpMyAdmin for a database. */
+export async function phpmyadminUrl(email, database) {
+  return (await call(email, 'POST', `/v1/instances/${live.id}/operations/phpmyadmin.open`, { database })).url;
+}
+
 /** The gateway URL that hands a person over to WP Admin. */
 export async function ssoUrl(email, instance = live.id) {
   return (await call(email, 'POST', `/v1/instances/${instance}/operations/sso.open`, {})).url;
