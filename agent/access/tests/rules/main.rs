@@ -6,6 +6,7 @@ mod delegation;
 mod files;
 #[path = "../node/mod.rs"]
 mod node;
+mod reach;
 
 use jiff::Timestamp;
 use latchkey_access::rows::{
