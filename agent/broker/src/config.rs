@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{adapters::config::AdaptersConfig, ftp::config::FtpConfig, log};
+use crate::{adapters::config::AdaptersConfig, ftp::config::FtpConfig, log, log_roots::LogRoot};
 
 /// What the operator allows.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Config {
     pub crontabs: PathBuf,
     /// cron's own program `crontab`, which replaces the crontabs of hostings for adapters; absent: they are only read.
     pub crontab_program: Option<PathBuf>,
+    /// Directories whose files are logs of hostings; none: no log is opened.
+    #[serde(default)]
+    pub log_roots: Vec<LogRoot>,
     /// What PHP may reach besides the home and what every PHP needs.
     #[serde(default)]
     pub php_paths: PhpPaths,

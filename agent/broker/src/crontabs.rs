@@ -7,7 +7,7 @@
 use std::{
     fs::File,
     io::Read as _,
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -15,7 +15,7 @@ use std::{
 
 use latchkey_protocol::CRONTAB_MAX_BYTES;
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags},
+    fs::{FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
     process::Uid,
 };
@@ -24,8 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     refusal::Refusal,
     registry::Hosting,
-    rights::RightsOf,
-    said,
+    rights, said,
     spawn::{SpawnError, run_short, worker_as},
     turns::Turns,
 };
@@ -92,7 +91,7 @@ impl Crontabs {
         if u64::try_from(facts.st_size).unwrap_or(u64::MAX) > CRONTAB_MAX_BYTES {
             return Err(not_a_crontab("too long"));
         }
-        let opened = open_as(Uid::from_raw(hosting.uid), &found);
+        let opened = rights::open_as(Uid::from_raw(hosting.uid), &found);
         opened.map(Some).map_err(|errno| self.failed("open", hosting, errno))
     }
 
@@ -173,13 +172,6 @@ fn find(directory: &Path, user: &str) -> Result<Option<OwnedFd>, Errno> {
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Opens for reading what the handle is of, with the rights of a user.
-fn open_as(user: Uid, found: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let _rights = RightsOf::take(user)?;
-    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
-    rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn not_a_crontab(what: &str) -> Refusal {

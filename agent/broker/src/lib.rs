@@ -21,6 +21,8 @@ pub mod inherited;
 pub mod journal;
 pub mod listen;
 pub mod log;
+pub mod log_roots;
+mod logs;
 mod operators_file;
 pub mod privileges;
 mod process;

@@ -28,6 +28,7 @@ use crate::{
     files_workers::{FilesWorkers, StartError},
     journal::Journal,
     log,
+    logs::Logs,
     process::ProcessError,
     refusal::Refusal,
     registry::{Hosting, Registry},
@@ -45,6 +46,7 @@ pub struct Broker {
     php_calls: Slots,
     files_workers: FilesWorkers,
     crontabs: Crontabs,
+    logs: Logs,
     adapters: Option<Adapters>,
     commands: Option<Commands>,
     config_files: Option<ConfigFiles>,
@@ -72,11 +74,23 @@ impl Broker {
         let files_workers =
             FilesWorkers::new(&config.files_worker, config.files_workers, config.files_workers_per_hosting);
         let crontabs = Crontabs::new(&config.crontabs, config.crontab_program.as_deref());
+        let logs = Logs::new(&config);
         let adapters = config.adapters.as_ref().map(Adapters::new);
         let commands = config.adapters.as_ref().map(Commands::new);
         let config_files = config.adapters.as_ref().map(ConfigFiles::new);
         let (registry, audit_heads) = (Mutex::new(registry), Mutex::new(audit_heads));
-        Broker { config, registry, audit_heads, php_calls, files_workers, crontabs, adapters, commands, config_files }
+        Broker {
+            config,
+            registry,
+            audit_heads,
+            php_calls,
+            files_workers,
+            crontabs,
+            logs,
+            adapters,
+            commands,
+            config_files,
+        }
     }
 
     /// Carries out one request. Blocks until it is done; a PHP call also ends when `connection` does.
@@ -92,6 +106,7 @@ impl Broker {
             Request::ReplaceCrontab { hosting, was } => {
                 alone(one(descriptors).and_then(|text| self.replace_crontab(&hosting, &was, text)))
             }
+            Request::OpenLog { hosting, path } => none(descriptors).and_then(|()| self.open_log(&hosting, &path)),
             Request::OpenFiles { hosting } => none(descriptors).and_then(|()| self.open_files(&hosting)),
             Request::StopFiles { hosting } => alone(none(descriptors).and_then(|()| self.stop_files(&hosting))),
             Request::CompileAdapter { adapter } => {
@@ -214,6 +229,12 @@ impl Broker {
         self.crontabs.replace(&hosting, was, &text)?;
         log::info("replaced a crontab", &[("hosting", &hosting.hosting)]);
         Ok(Reply::Done)
+    }
+
+    /// Often asked while somebody follows a log, so what was opened is not noted.
+    fn open_log(&self, hosting: &str, path: &str) -> Result<Answer, Refusal> {
+        let descriptor = self.logs.open(&self.readmitted(hosting)?, path)?;
+        Ok(Answer { reply: Reply::Log, descriptor })
     }
 
     /// A registered hosting whose account still is what it was.

@@ -133,6 +133,8 @@ fn no_verb_works_for_a_hosting_that_is_not_registered() {
         check_refused_and_logged(&node, Request::ReadCrontab { hosting: hosting() }, RefusalCode::NotFound, field);
         let replace = Request::ReplaceCrontab { hosting: hosting(), was: String::new() };
         check_refused(&ask_with(&node, replace, vec![seal_text(b"").unwrap()]), RefusalCode::NotFound, field);
+        let log = Request::OpenLog { hosting: hosting(), path: "/var/log/x".into() };
+        check_refused_and_logged(&node, log, RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::OpenFiles { hosting: hosting() }, RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::StopFiles { hosting: hosting() }, RefusalCode::NotFound, field);
         let reply = ask_with(&node, Request::StartPhp(call(&hosting(), "")), of_call());
@@ -283,6 +285,7 @@ fn a_call_takes_three_open_streams_and_no_other_descriptors() {
     for request in [
         Request::ListHostings,
         Request::ReadCrontab { hosting: "h1".into() },
+        Request::OpenLog { hosting: "h1".into(), path: "/var/log/x".into() },
         Request::OpenFiles { hosting: "h1".into() },
         Request::StopFiles { hosting: "h1".into() },
         Request::CompileAdapter { adapter: "linux".into() },

@@ -69,6 +69,13 @@ pub enum Request {
         /// SHA-256 of what was read as 64 lower-case hexadecimal digits; of nothing where there was none.
         was: String,
     },
+    /// Opens a log of a hosting for reading: a file beneath one of the operator's log roots. Answered by [`Reply::Log`].
+    OpenLog {
+        /// The hosting's id.
+        hosting: String,
+        /// Absolute, without `.` and `..`.
+        path: String,
+    },
     /// Starts a files worker for a hosting. Answered by [`Reply::Files`].
     OpenFiles {
         /// The hosting's id.
@@ -187,6 +194,8 @@ pub enum Reply {
     },
     /// A crontab. Carries one descriptor, the open file, or none: there is no crontab.
     Crontab,
+    /// A log. Carries one descriptor, the open file, or none: there is no such file.
+    Log,
     /// A files worker. Carries one descriptor, the socket to it; the worker ends when that is closed.
     Files {
         /// The number of the mount that the home lies on, where everything that the worker opens has to lie.
