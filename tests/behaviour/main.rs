@@ -37,6 +37,7 @@ mod gateway;
 mod hostile;
 mod hosting;
 mod limits;
+mod logs;
 mod long_audit;
 mod mail;
 mod new_adapters;
@@ -67,7 +68,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 19] = [
+const HOSTINGS: [&str; 21] = [
     ONE,
     TWO,
     FILES,
@@ -87,6 +88,10 @@ const HOSTINGS: [&str; 19] = [
     "timed",
     "bases",
     "admined",
+    "logs1",
+    "logs10",
+    "planted",
+    "whole",
 ];
 const ONE: &str = "one";
 const TWO: &str = "two";
@@ -101,7 +106,7 @@ const SCRIPTED: &str = "scripted";
 const CUT_OFF: &str = "cut-off";
 
 /// Instances beside `live` and `second`, each of a single trial.
-const SITES: [Site; 30] = [
+const SITES: [Site; 32] = [
     site("named", ONE),
     site("indexed", ONE),
     site("upkeep", ONE),
@@ -124,6 +129,8 @@ const SITES: [Site; 30] = [
     site("admined-beside", "admined"),
     site("admined-once", "admined"),
     site("base-beside", "bases"),
+    site("log1", "logs1"),
+    site("followed", "logs1"),
     site("dark", "dark"),
     site("left", "left"),
     site("script", SCRIPTED),
@@ -225,6 +232,7 @@ fn main() -> ExitCode {
         new_adapters::trials(),
         databases::trials(),
         phpmyadmin::trials(),
+        logs::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

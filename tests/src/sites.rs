@@ -85,7 +85,7 @@ pub fn put_hosting_of(node: &Node, hosting: &Hosting, state: &str, owners: &[Str
         "state": state,
         "php": hosting.php_for_panel(),
         "web": { "kind": "nginx", "sso": hosting.sso.name() },
-        "log_paths": [],
+        "log_paths": hosting.logs_for_panel(),
     });
     Api::panel(node).put(&format!("/v1/hostings/{}", hosting.id), &body)
 }

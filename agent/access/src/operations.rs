@@ -20,6 +20,10 @@ macro_rules! operation_rows {
             ShareUpdate "share.update" ManageSharedAccess Change Now "Change, suspend or reinstate a share";
             ShareResend "share.resend" ManageSharedAccess Change Now "Send an invitation again, with a new link";
             ShareRevoke "share.revoke" ManageSharedAccess Destroy Now "End a share and everything it opened";
+            ActivityList "activity.list" ViewLogs Read Now "List what was done on the instance through the agent";
+            LogList "log.list" ViewLogs Read Now "List the logs of the instance";
+            LogRead "log.read" ViewLogs Read Now "Read a log backwards from its end, without what may be secrets";
+            LogFollow "log.follow" ViewLogs Read Stream "Follow a log as it grows, without what may be secrets";
             SsoUsers "sso.users" WpAdminSso Read Now "List the WordPress users that may be logged in as";
             SsoOpen "sso.open" WpAdminSso Change Now "Make a link that opens WP Admin, once";
             SiteNameShow "site_name.show" UpdateSiteName Read Now "Show the site's name";
@@ -82,6 +86,8 @@ pub enum Runs {
         /// After this the job is ended.
         deadline: Duration,
     },
+    /// As server-sent events that go on until the listener hangs up or access ends.
+    Stream,
 }
 
 /// One row of the table.
@@ -142,12 +148,13 @@ pub fn operation(name: &str) -> Option<&'static OperationSpec> {
 /// The operations as types.
 pub mod rows {
     pub use super::{
-        DatabaseCreate, DatabaseDelete, DatabaseGrantSet, DatabaseList, DatabaseRename, DatabaseUserCreate,
-        DatabaseUserDelete, DatabaseUserList, DatabaseUserSetPassword, FileCopy, FileDelete, FileList, FileMakeDir,
-        FileRead, FileRename, FileSetMode, FileStat, FileWrite, FtpAccountCreate, FtpAccountDelete, FtpAccountList,
-        FtpAccountUpdate, IndexingSet, IndexingShow, MaintenanceSet, MaintenanceShow, PhpmyadminOpen,
-        SftpAccountCreate, SftpAccountDelete, SftpAccountList, SftpAccountUpdate, ShareInvite, ShareList, ShareResend,
-        ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
+        ActivityList, DatabaseCreate, DatabaseDelete, DatabaseGrantSet, DatabaseList, DatabaseRename,
+        DatabaseUserCreate, DatabaseUserDelete, DatabaseUserList, DatabaseUserSetPassword, FileCopy, FileDelete,
+        FileList, FileMakeDir, FileRead, FileRename, FileSetMode, FileStat, FileWrite, FtpAccountCreate,
+        FtpAccountDelete, FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow, LogFollow, LogList, LogRead,
+        MaintenanceSet, MaintenanceShow, PhpmyadminOpen, SftpAccountCreate, SftpAccountDelete, SftpAccountList,
+        SftpAccountUpdate, ShareInvite, ShareList, ShareResend, ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow,
+        SsoOpen, SsoUsers,
     };
 }
 

@@ -178,6 +178,14 @@ impl Broker {
         }
     }
 
+    /// A log of a hosting, opened for reading; `None` where there is no such file. Blocks.
+    pub(crate) fn open_log(&self, hosting: String, path: String) -> Result<Option<OwnedFd>, BrokerError> {
+        match self.ask_for_descriptors(Request::OpenLog { hosting, path })? {
+            (Reply::Log, descriptors) => Ok(descriptors.into_iter().next()),
+            _ => Err(BrokerError::Unexpected),
+        }
+    }
+
     /// A files worker of a hosting: serve's end of its socket, and the mount of the home. Blocks.
     pub(crate) fn open_files(&self, hosting: String) -> Result<(FrameSocket, MountId), BrokerError> {
         let (reply, descriptors) = self.ask_for_descriptors(Request::OpenFiles { hosting })?;

@@ -154,6 +154,10 @@ fn carry_out(command: &Command, screen: &mut dyn Screen) -> u8 {
         Command::Hosting(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Instance(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Share(noun) => answer(&noun.connection, &noun.command, screen),
+        Command::Op(Noun { connection, command: op::Command::Run(run) }) if run.is_answered_by_a_stream() => {
+            let followed = connection.client().and_then(|client| run.follow(&client, connection.json, screen));
+            finish(followed.map(|()| 0), screen)
+        }
         Command::Op(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Explain(leaf) => answer(&leaf.connection, &leaf.command, screen),
         Command::People(noun) => answer(&noun.connection, &noun.command, screen),

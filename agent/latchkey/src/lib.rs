@@ -29,6 +29,7 @@ mod gateway;
 #[cfg(test)]
 mod golden;
 mod guesses;
+mod logs;
 mod mail;
 mod net;
 mod notify;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use latchkey_access::Runs;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::audit::EVENTS;
 use super::call::Call;
 use super::reply::{ProblemDocument, Reply};
 use super::routes::{JSON, Needs, ROUTES, Route};
@@ -42,7 +44,10 @@ pub(crate) fn document() -> Value {
             let path = route.path.replace("{operation}", shapes.spec.name);
             let summary = format!("{} (privilege `{}`)", shapes.spec.summary, shapes.spec.privilege.id());
             let (input, output) = (shapes.input.to_value(), shapes.output.to_value());
-            let entry = describe(route, &path, &summary, Some(input), Some(output));
+            let mut entry = describe(route, &path, &summary, Some(input), Some(output.clone()));
+            if shapes.spec.runs == Runs::Stream {
+                answers_with_events(&mut entry, &output);
+            }
             put(&mut paths, &path, route.method, entry);
         }
     }
@@ -109,6 +114,14 @@ fn describe(route: &Route, path: &str, summary: &str, input: Option<Value>, outp
         );
     }
     entry.into()
+}
+
+/// Of a call whose answer is a stream: the operation's output is the data of each event.
+fn answers_with_events(entry: &mut Value, data: &Value) {
+    let content = json!({ EVENTS: { "schema": { "type": "string" }, "x-event-data": data } });
+    if let Some(response) = entry.pointer_mut("/responses/200/content") {
+        *response = content;
+    }
 }
 
 /// What comes with a status.

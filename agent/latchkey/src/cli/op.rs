@@ -1,12 +1,15 @@
 //! `latchkey op`: the operations of the agent's table.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
+use latchkey_access::{Runs, operation};
 use serde_json::{Map, Value, json};
 
 use super::client::{Call, CallError, Client};
+use super::print::Screen;
 use super::view::{self, Field, at, cell};
 use super::{Answer, Ask};
 
@@ -20,7 +23,7 @@ pub(crate) enum Command {
     ///
     /// Example: latchkey op list
     List,
-    /// Run one operation on an instance.
+    /// Run one operation on an instance. One that answers with a stream goes on until it is interrupted, or access ends.
     ///
     /// Example: latchkey op run live site_name.set name="My shop" --as editor@example.com
     Run(Run),
@@ -79,6 +82,29 @@ impl Run {
             None => Ok(Value::Object(self.fields.iter().cloned().collect())),
         }
     }
+
+    fn call(&self) -> Result<Call, CallError> {
+        Ok(Call::post(&["instances", &self.instance, "operations", &self.operation], self.body()?))
+    }
+
+    /// Whether the answer is events that come as they happen.
+    pub(super) fn is_answered_by_a_stream(&self) -> bool {
+        operation(&self.operation).is_some_and(|spec| spec.runs == Runs::Stream)
+    }
+
+    /// Shows events as they come, until nobody reads them any longer; with `json`, the data of one in each line.
+    pub(super) fn follow(&self, client: &Client, json: bool, screen: &mut dyn Screen) -> Result<(), CallError> {
+        client.lines(&self.call()?, "text/event-stream", &mut |line| {
+            let Some(data) = line.strip_prefix("data: ") else { return ControlFlow::Continue(()) };
+            let event: Value = serde_json::from_str(data).unwrap_or_default();
+            match at(&event, "text") {
+                _ if json => screen.raw(data),
+                Value::String(text) => screen.text(text),
+                _ => {}
+            }
+            if screen.is_left() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    }
 }
 
 impl Ask for Command {
@@ -87,10 +113,7 @@ impl Ask for Command {
             Self::List => Answer::new(client.send_all(&Call::get(&["operations"]))?, |reply| {
                 view::table(reply, COLUMNS, "No operation.")
             }),
-            Self::Run(run) => {
-                let call = Call::post(&["instances", &run.instance, "operations", &run.operation], run.body()?);
-                Answer::new(client.send(&call)?, outcome)
-            }
+            Self::Run(run) => Answer::new(client.send(&run.call()?)?, outcome),
         })
     }
 }

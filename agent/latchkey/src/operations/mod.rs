@@ -1,11 +1,13 @@
 //! Operations: each file runs the operations of one noun. The table in `latchkey-access` says which there are; a row
 //! without its `Run` does not compile.
 
+mod activity;
 mod database;
 mod database_user;
 mod file;
 mod file_account;
 mod indexing;
+mod log;
 mod maintenance;
 mod phpmyadmin;
 mod share;
@@ -14,6 +16,7 @@ mod sso;
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use latchkey_access::{Hosting, InstanceId, Operation, OperationSpec, Permit, decide, operation_rows, rows};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -47,12 +50,35 @@ pub(crate) trait Run: Operation + Sized {
     ) -> impl Future<Output = Result<Self::Output, Problem>> + Send;
 }
 
+/// How an operation runs whose answer is a stream of events, for as long as access lasts.
+pub(crate) trait Follow: Operation + Sized {
+    /// What it takes.
+    type Input: DeserializeOwned + JsonSchema + Send;
+    /// The data of an event.
+    type Event: JsonSchema;
+
+    /// Begins the stream.
+    fn follow(
+        context: &Context,
+        permit: Permit<Self>,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Body, Problem>> + Send;
+}
+
 /// What an operation works with.
 pub(crate) struct Context {
     /// The agent.
     pub(crate) serve: Arc<Serve>,
     /// Who asks, and from where.
     pub(crate) caller: Caller,
+}
+
+/// What came of asking for an operation.
+pub(crate) enum Answered {
+    /// It was run.
+    Now(Answer),
+    /// Its server-sent events.
+    Stream(Body),
 }
 
 /// What an operation answered, as JSON.
@@ -78,9 +104,9 @@ macro_rules! dispatch {
             instance: &InstanceId,
             name: &str,
             input: &[u8],
-        ) -> Result<Answer, Problem> {
+        ) -> Result<Answered, Problem> {
             match name {
-                $($text => run_one::<rows::$name>(context, instance, input).await,)+
+                $($text => dispatch!(@run $runs $name)(context, instance, input).await,)+
                 _ => Err(unknown(context, instance, name)),
             }
         }
@@ -89,16 +115,22 @@ macro_rules! dispatch {
         pub(crate) fn shapes(taken: &mut SchemaGenerator, given: &mut SchemaGenerator) -> Vec<Shapes> {
             vec![$(Shapes {
                 spec: rows::$name::SPEC,
-                input: taken.subschema_for::<<rows::$name as Run>::Input>(),
-                output: given.subschema_for::<<rows::$name as Run>::Output>(),
+                input: taken.subschema_for::<dispatch!(@input $runs $name)>(),
+                output: given.subschema_for::<dispatch!(@output $runs $name)>(),
             }),+]
         }
     };
+    (@run Stream $name:ident) => { follow_one::<rows::$name> };
+    (@run $runs:ident $name:ident) => { run_one::<rows::$name> };
+    (@input Stream $name:ident) => { <rows::$name as Follow>::Input };
+    (@input $runs:ident $name:ident) => { <rows::$name as Run>::Input };
+    (@output Stream $name:ident) => { <rows::$name as Follow>::Event };
+    (@output $runs:ident $name:ident) => { <rows::$name as Run>::Output };
 }
 
 operation_rows!(dispatch);
 
-async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8]) -> Result<Answer, Problem> {
+async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8]) -> Result<Answered, Problem> {
     let serve = &context.serve;
     let permit = decide::<O>(&serve.state.table(), &context.caller.actor, instance, serve.state.clock.now())?;
     let note = Note { share: permit.share().map(|id| id.to_string()), ..Note::of(O::SPEC.name) };
@@ -110,7 +142,13 @@ async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8])
         serve.record(context.caller.clone(), Note { detail, ..note }, outcome).await;
     }
     let output = serde_json::to_value(output?).map_err(|error| Problem::internal(&error))?;
-    Ok(Answer { output, is_secret: O::ANSWER_IS_SECRET })
+    Ok(Answered::Now(Answer { output, is_secret: O::ANSWER_IS_SECRET }))
+}
+
+async fn follow_one<O: Follow>(context: &Context, instance: &InstanceId, input: &[u8]) -> Result<Answered, Problem> {
+    let state = &context.serve.state;
+    let permit = decide::<O>(&state.table(), &context.caller.actor, instance, state.clock.now())?;
+    O::follow(context, permit, parse_body(input)?).await.map(Answered::Stream)
 }
 
 /// Somebody for whom the instance does not exist is not told which operations do.

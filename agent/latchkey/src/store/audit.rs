@@ -143,6 +143,31 @@ pub(crate) fn after(
     Ok(rows)
 }
 
+/// The rows of an instance before a number, or of all, newest first: of the instance that has the name now. What was
+/// recorded until one of the same name was forgotten is not this one's.
+pub(crate) fn before(
+    connection: &Connection,
+    seq: Option<u64>,
+    instance: &str,
+    limit: u32,
+) -> Result<Vec<AuditRow>, StoreError> {
+    let failed = StoreError::at;
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT row FROM audit WHERE instance = ?1 AND seq < ?2 AND seq > coalesce((SELECT max(seq)
+             FROM audit INDEXED BY audit_deletions WHERE instance = ?1 AND json_extract(row, '$.operation') = 'instance.delete'), 0) ORDER BY seq DESC LIMIT ?3",
+        )
+        .map_err(failed("read the audit"))?;
+    // As far as the database counts.
+    let seq = seq.and_then(|seq| i64::try_from(seq).ok()).unwrap_or(i64::MAX);
+    let texts = statement
+        .query_map(params![instance, seq, limit], |row| row.get::<_, String>(0))
+        .map_err(failed("read the audit"))?;
+    let parse =
+        |text: rusqlite::Result<String>| super::from_json("audit row", &text.map_err(failed("read the audit"))?);
+    texts.map(parse).collect()
+}
+
 /// The rows after a number as lines of JSON with their hashes, oldest first, and the number of the last one.
 ///
 /// A line is the row exactly as it was hashed, with the field `hash` put in at its end.
@@ -305,6 +330,31 @@ mod tests {
         }
         assert_eq!(lines_after(&connection, 2, Some("live"), 10).unwrap().0.lines().count(), 1);
         assert_eq!(lines_after(&connection, 0, Some("other"), 10).unwrap(), (String::new(), None));
+    }
+
+    #[test]
+    fn the_rows_of_an_instance_go_back_to_the_end_of_one_of_the_same_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = super::super::Store::open(dir.path()).unwrap();
+        let connection = store.writer();
+        for (operation, instance) in [
+            ("old", "live"),
+            ("instance.delete", "live"),
+            ("a", "live"),
+            ("a", "live1"),
+            ("b", "live"),
+            ("instance.delete", "live1"),
+        ] {
+            append(&connection, AuditRow { instance: Some(instance.into()), ..row(operation) }).unwrap();
+        }
+        let names = |seq, instance, limit| -> Vec<String> {
+            before(&connection, seq, instance, limit).unwrap().into_iter().map(|row| row.operation).collect()
+        };
+        assert_eq!(names(None, "live", 10), ["b", "a"]);
+        assert_eq!(names(None, "live", 1), ["b"]);
+        assert_eq!(names(Some(5), "live", 10), ["a"]);
+        assert_eq!(names(Some(3), "live", 10), Vec::<String>::new(), "a cursor leads no further");
+        assert_eq!(names(Some(u64::MAX), "live1", 10), Vec::<String>::new());
     }
 
     #[test]

@@ -271,7 +271,7 @@ impl Agent {
             "state": "active",
             "php": hosting.php_for_panel(),
             "web": { "kind": "nginx", "sso": hosting.sso.name() },
-            "log_paths": [],
+            "log_paths": hosting.logs_for_panel(),
         });
         panel::put(self, &format!("/v1/hostings/{}", hosting.id), &body)
     }

@@ -20,7 +20,8 @@ pub(crate) fn broker(root: &Path, user: &SystemUser, paths: &Paths, php: &[PhpVe
     format!(
         "socket = \"{}\"\nstate_dir = \"{}\"\nserve_user = \"{}\"\nmin_uid = 1000\nhome_roots = [\"{root}/home\"]\n\
          php_worker = \"{programs}/latchkey-php\"\nfiles_worker = \"{programs}/latchkey-files\"\nbridge = \"{root}/lib/bridge.php\"\nphp_binaries = {php_binaries}\n\
-         php_cache = \"{root}/php-cache\"\ncrontab_program = \"/usr/bin/crontab\"\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n\n\
+         php_cache = \"{root}/php-cache\"\ncrontab_program = \"/usr/bin/crontab\"\n\
+         log_roots = [\"{root}/log/sites/{{hosting}}\"]\n\n[php_paths]\nread = {brought}\nexecute = {brought}\n\n\
          [ftp]\nsocket = \"{ftp_ask}\"\nserve_socket = \"{ftp}\"\nfolders = \"{root}/run/ftp\"\nlog = \"{ftp_log}\"\n\n\
          [adapters]\ndirectory = \"{adapters}\"\noperators = \"{operators}\"\ncache = \"{root}/adapter-cache\"\n\
          runner = \"{programs}/latchkey-runner\"\ncompiler = \"{programs}/latchkey-compiler\"\n",

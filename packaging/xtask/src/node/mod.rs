@@ -400,6 +400,8 @@ impl Node {
 fn new_hosting(ground: &Arc<Ground>, new: NewHosting) -> Result<Hosting> {
     let user = ground.add_user(Purpose::Hosting)?;
     let NewHosting { id, db_prefix, owners, php, sso, disabled_functions } = new;
+    ground.root().directory("log/sites", 0o755)?;
+    let logs = ground.root().directory(&format!("log/sites/{id}"), 0o755)?;
     Ok(Hosting {
         user,
         db_prefix,
@@ -410,6 +412,7 @@ fn new_hosting(ground: &Arc<Ground>, new: NewHosting) -> Result<Hosting> {
         sso,
         disabled_functions,
         php_socket: php_fpm::socket_of(ground.path(), &id),
+        logs,
         id,
     })
 }

@@ -139,7 +139,8 @@ fn server_block(ground: &Ground, hosting: &Hosting, instance: &Instance, redeeme
   server_name 127.0.0.1;
   root {web_root};
   index index.php index.html;
-  access_log {log}/access-{id}.log;
+  access_log {logs}/{id}.access.log;
+  error_log {logs}/{id}.error.log;
   client_max_body_size 64m;
 {redeem}{layout}  location ~ /\.(?!well-known/) {{ deny all; }}
   location / {{ try_files $uri $uri/ /index.php?$args; }}
@@ -154,6 +155,6 @@ fn server_block(ground: &Ground, hosting: &Hosting, instance: &Instance, redeeme
         port = instance.port,
         id = instance.id,
         layout = instance.layout.web_rules(),
-        log = ground.path().join("log").display(),
+        logs = hosting.logs.display(),
     )
 }

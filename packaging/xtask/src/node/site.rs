@@ -71,6 +71,8 @@ pub struct Hosting {
     pub disabled_functions: String,
     /// Where its PHP pool listens.
     pub php_socket: PathBuf,
+    /// Root's directory with the logs of its sites, `{instance}.access.log` and `{instance}.error.log`.
+    pub logs: PathBuf,
 }
 
 /// An instance to be added.
@@ -209,6 +211,12 @@ impl Hosting {
             fields.insert("ini".into(), serde_json::json!(ini));
         }
         php
+    }
+
+    /// Its logs as the panel registers them.
+    #[must_use]
+    pub fn logs_for_panel(&self) -> [PathBuf; 2] {
+        ["{instance}.access.log", "{instance}.error.log"].map(|name| self.logs.join(name))
     }
 }
 
