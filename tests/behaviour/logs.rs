@@ -221,6 +221,9 @@ fn nothing_that_a_hostings_user_plants_in_a_log_folder_is_read(node: &Node) {
     hosting.user.own(&log).unwrap();
     assert_eq!(ids(&list(&guest.person(), "planted")), ["other"]);
     assert_eq!(read(&guest.person(), "planted", "other"), "its own");
+    let printed = latchkey(node, &["doctor", "logs"]);
+    assert!(printed.code == 1 && printed.text.contains("/etc/passwd is not opened: "), "{}", printed.text);
+    assert!(printed.text.contains("`log_roots`") && !printed.text.contains("planted.log"), "{}", printed.text);
     let other = access_log(node, "logs1", "log1");
     let as_user = |program: &str| Program::new(program).run_as(hosting.user.identity()).directory(&own);
     for plant in [

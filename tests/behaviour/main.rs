@@ -68,7 +68,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 21] = [
+const HOSTINGS: [&str; 23] = [
     ONE,
     TWO,
     FILES,

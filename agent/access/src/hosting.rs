@@ -78,7 +78,7 @@ pub struct Hosting {
     pub php: Php,
     /// How the web server is set up.
     pub web: Web,
-    /// Absolute paths of its logs.
+    /// Absolute paths of its logs, with places for an instance and its domain.
     pub log_paths: Vec<String>,
 }
 

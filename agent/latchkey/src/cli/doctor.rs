@@ -11,6 +11,7 @@ mod ftp_certificate;
 mod greeting;
 mod hostings;
 mod kernel;
+mod logs;
 mod php;
 mod records;
 mod sftp;
@@ -86,6 +87,7 @@ const CHECKS: &[Check] = &[
         proves: "ends of access reach what sites' object caches remember",
         run: caches::reached,
     },
+    Check { id: "logs", proves: "the broker opens the logs that are named with hostings", run: logs::opened },
     Check { id: "sftp", proves: "SFTP answers, with the host key that people are told", run: sftp::all },
     Check { id: "ftp", proves: "the FTP server answers, insists on TLS and can ask who may come in", run: ftp::all },
     Check { id: "limits", proves: "nobody is turned away for want of room", run: agent::limits },

@@ -83,7 +83,7 @@ struct Registration {
     /// What opens WP Admin.
     #[arg(long, value_enum, default_value_t = Sso::Location)]
     sso: Sso,
-    /// A log file of its sites; repeat it for more.
+    /// A log file of its sites, with `{instance}` or `{domain}` in its path if each has its own; repeat it for more.
     #[arg(long = "log-path", value_name = "FILE")]
     log_paths: Vec<PathBuf>,
     /// Let nobody but the panel in.

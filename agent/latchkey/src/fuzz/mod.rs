@@ -18,6 +18,7 @@ use crate::accounts::AuthorizedKey;
 use crate::api::peer::Peer;
 use crate::config::Config;
 use crate::guesses::Guesses;
+use crate::logs::mask::masked;
 use crate::net::serve_http;
 use crate::room::{Places, Room};
 use crate::sample::UID;
@@ -28,7 +29,7 @@ use crate::{api, gateway};
 pub type Target = fn(&[u8]);
 
 /// Every target of this crate, by the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("api", api_requests),
     ("gateway", gateway_requests),
     ("bridge", bridge_replies),
@@ -36,6 +37,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("certificate", certificates),
     ("configuration", configurations),
     ("keys", public_keys),
+    ("log-lines", log_lines),
 ];
 
 /// Longer than any deadline of ours, on a clock that runs ahead whenever nobody works.
@@ -56,6 +58,19 @@ fn gateway_requests(bytes: &[u8]) {
         never_at_fault(&answer);
         node.nobody_gained_anything();
     });
+}
+
+/// A line of a log, which holds what visitors sent; after NUL its rest. A secret between both is hidden whatever they are.
+fn log_lines(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (before, behind) = text.split_once('\0').unwrap_or((&text, ""));
+    let line = format!("{before}&password=pl4nted{behind}").replace('\0', " ");
+    let shown = masked(&line);
+    assert!(
+        !shown.contains("pl4nted") || before.contains("pl4nted") || behind.contains("pl4nted"),
+        "a secret is shown"
+    );
+    assert!(shown.len() <= line.len() * 3, "more came out than went in");
 }
 
 /// What a site wrote to descriptor 3.

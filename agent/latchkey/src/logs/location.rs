@@ -89,7 +89,7 @@ pub(crate) struct Location {
 }
 
 /// An instance with what is around it.
-pub(super) struct Site<'t> {
+pub(crate) struct Site<'t> {
     table: &'t AccessTable,
     hosting: &'t Hosting,
     instance: &'t Instance,
@@ -103,13 +103,13 @@ enum Scope {
 }
 
 impl<'t> Site<'t> {
-    pub(super) fn of(table: &'t AccessTable, instance: &InstanceId) -> Result<Self, Problem> {
+    pub(crate) fn of(table: &'t AccessTable, instance: &InstanceId) -> Result<Self, Problem> {
         let instance = table.instance(instance).ok_or_else(|| Problem::not_found("instance"))?;
         let hosting = table.hosting(&instance.hosting).ok_or_else(|| Problem::not_found("hosting"))?;
         Ok(Self { table, hosting, instance })
     }
 
-    pub(super) const fn hosting_id(&self) -> &'t HostingId {
+    pub(crate) const fn hosting_id(&self) -> &'t HostingId {
         &self.hosting.id
     }
 
@@ -131,7 +131,7 @@ impl<'t> Site<'t> {
     }
 
     /// What the panel named with the hosting, and the log of WordPress.
-    pub(super) fn own(&self) -> Vec<Location> {
+    pub(crate) fn own(&self) -> Vec<Location> {
         let mut found = Found::default();
         for written in &self.hosting.log_paths {
             let scope = match written {

@@ -41,7 +41,7 @@ pub(crate) struct HostingInput {
     pub(crate) php: Php,
     /// How the web server is set up.
     pub(crate) web: Web,
-    /// Absolute paths of its logs.
+    /// Absolute paths of its logs. `{instance}` and `{domain}` stand for those of an instance; a log without tells of all.
     #[serde(default)]
     pub(crate) log_paths: Vec<String>,
 }
@@ -67,7 +67,7 @@ pub(crate) struct HostingView {
     pub(crate) php: Php,
     /// How the web server is set up.
     pub(crate) web: Web,
-    /// Absolute paths of its logs.
+    /// Absolute paths of its logs, with places for an instance and its domain.
     pub(crate) log_paths: Vec<String>,
 }
 
