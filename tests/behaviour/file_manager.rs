@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use latchkey_tests::api::Api;
 use latchkey_tests::audit::audited;
-use latchkey_tests::exchange::Response;
-use latchkey_tests::shares::{Share, person, share};
+use latchkey_tests::file_manager::Managed;
+use latchkey_tests::shares::{person, share};
 use latchkey_tests::sites::folder;
 use serde_json::{Value, json};
-use xtask::node::{Node, SystemUser};
+use xtask::node::Node;
 
 use crate::{MANAGED, MANAGED_TOO};
 
@@ -23,55 +23,6 @@ crate::trials! { beside_others:
     a_folder_is_listed_in_pages_and_in_order,
     a_folder_is_copied_whole_or_not_at_all,
     names_are_bytes,
-}
-
-/// Somebody who may manage the files of a hosting through one of its sites.
-struct Managed<'n> {
-    share: Share<'n>,
-    instance: &'static str,
-    user: SystemUser,
-    /// A folder of the trial's own, and its path from the home.
-    folder: PathBuf,
-    path: String,
-}
-
-impl<'n> Managed<'n> {
-    #[track_caller]
-    fn new(node: &'n Node, instance: &'static str, hosting: &str) -> Self {
-        let folder = folder(node, instance, hosting);
-        let terms = json!({ "role": "custom", "privileges": ["hosting.manage_file_manager"] });
-        let share = share(node, instance, &person("manager"), &terms);
-        let user = node.hosting(hosting).unwrap().user;
-        Self { share, instance, user, folder, path: format!("paper/{instance}") }
-    }
-
-    #[track_caller]
-    fn asks(&self, operation: &str, input: Value) -> Response {
-        self.share.person().operate(self.instance, operation, &input)
-    }
-
-    #[track_caller]
-    fn does(&self, operation: &str, input: Value) -> Value {
-        self.asks(operation, input).done()
-    }
-
-    fn at(&self, name: &str) -> String {
-        format!("{}/{name}", self.path)
-    }
-
-    /// The system user's own file.
-    #[track_caller]
-    fn plant(&self, name: &str, content: &str) {
-        let path = self.folder.join(name);
-        fs::write(&path, content).unwrap();
-        self.user.own(&path).unwrap();
-    }
-
-    #[track_caller]
-    fn names(&self, input: Value) -> Vec<String> {
-        let listed = self.does("file.list", input);
-        listed["items"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
-    }
 }
 
 /// What each operation takes; all of it is possible in this order.
@@ -104,7 +55,7 @@ fn files_are_managed_with_the_privilege_and_not_without_it(node: &Node) {
         let problem = may_not.person().operate("filed", operation, &input).refused_by("A1", 403, "forbidden");
         assert_eq!(problem["privilege"], "hosting.manage_file_manager", "{problem}");
         assert_eq!(fs::read_dir(&may.folder).unwrap().count(), usize::from(operation != "file.make_dir"));
-        may.does(operation, input);
+        may.does(operation, &input);
         if operation == "file.write" {
             let found = fs::metadata(may.folder.join("new/text")).unwrap();
             assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), (may.user.uid, may.user.gid, 0o644));
@@ -176,7 +127,7 @@ fn no_path_leads_out_of_the_home(node: &Node) {
             ("file.delete", json!({ "path": way, "for_good": true })),
             ("file.set_mode", json!({ "path": way, "mode": "0777" })),
         ] {
-            let status = may.asks(operation, input).status;
+            let status = may.asks(operation, &input).status;
             assert!(matches!(status, 400 | 403 | 409), "{operation} {way}: {status}");
         }
     }
@@ -184,9 +135,9 @@ fn no_path_leads_out_of_the_home(node: &Node) {
     assert_eq!(fs::metadata(&secret).unwrap().mode() & 0o777, 0o666);
     assert!(!may.folder.join("taken").exists());
     // A root that is an absolute path is one within the home.
-    may.asks("file.read", json!({ "path": "/etc/passwd" })).refused(404, "not_found");
+    may.asks("file.read", &json!({ "path": "/etc/passwd" })).refused(404, "not_found");
     for path in ["", "/", "."] {
-        may.asks("file.delete", json!({ "path": path })).refused(400, "invalid");
+        may.asks("file.delete", &json!({ "path": path })).refused(400, "invalid");
     }
     fs::set_permissions(&other.home, fs::Permissions::from_mode(0o711)).unwrap();
     fs::remove_file(secret).unwrap();
@@ -198,19 +149,19 @@ fn a_file_that_has_changed_is_not_overwritten(node: &Node) {
     let write = |content: &str, more: Value| {
         let mut input = json!({ "path": path, "content": content });
         more.as_object().unwrap().iter().for_each(|(name, value)| input[name] = value.clone());
-        may.asks("file.write", input)
+        may.asks("file.write", &input)
     };
     let made = write("one", json!({ "mode": "0640" })).done();
     assert_eq!(made["created"], true);
     // Without a tag only what is not there is written.
     write("two", json!({})).refused(412, "conflict");
-    let read = may.does("file.read", json!({ "path": path }));
+    let read = may.does("file.read", &json!({ "path": path }));
     assert_eq!((&read["content"], &read["encoding"], &read["tag"]), (&json!("one"), &json!("utf-8"), &made["tag"]));
     // Somebody else was quicker, within the same second and with as many bytes.
     may.plant("wp-config.php", "eno");
     write("two", json!({ "if_match": read["tag"] })).refused(412, "conflict");
     assert_eq!(fs::read(may.folder.join("wp-config.php")).unwrap(), b"eno");
-    let read = may.does("file.read", json!({ "path": path }));
+    let read = may.does("file.read", &json!({ "path": path }));
     let written = write("two", json!({ "if_match": read["tag"] })).done();
     assert_eq!(written["created"], false);
     write("three", json!({ "if_match": read["tag"] })).refused(412, "conflict");
@@ -221,7 +172,7 @@ fn a_file_that_has_changed_is_not_overwritten(node: &Node) {
     write("four", json!({ "if_match": written["tag"] })).refused(412, "conflict");
     // Two who know the same file: one of them wins.
     may.plant("wp-config.php", "five");
-    let known = may.does("file.read", json!({ "path": path }))["tag"].clone();
+    let known = may.does("file.read", &json!({ "path": path }))["tag"].clone();
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let writing = |content| {
             let known = known.clone();
@@ -234,11 +185,11 @@ fn a_file_that_has_changed_is_not_overwritten(node: &Node) {
     // Bytes that are no text come as base64, and go the same way.
     write("/wD+", json!({ "encoding": "base64", "if_match": "*" })).done();
     assert_eq!(fs::read(may.folder.join("wp-config.php")).unwrap(), [0xff, 0, 0xfe]);
-    let read = may.does("file.read", json!({ "path": path }));
+    let read = may.does("file.read", &json!({ "path": path }));
     assert_eq!((&read["content"], &read["encoding"]), (&json!("/wD+"), &json!("base64")));
-    let latin = may.does("file.read", json!({ "path": path, "encoding": "iso-8859-1" }));
+    let latin = may.does("file.read", &json!({ "path": path, "encoding": "iso-8859-1" }));
     assert_eq!(latin["content"], "\u{ff}\0\u{fe}");
-    may.asks("file.read", json!({ "path": path, "encoding": "utf-8" })).refused(409, "conflict");
+    may.asks("file.read", &json!({ "path": path, "encoding": "utf-8" })).refused(409, "conflict");
     assert!(fs::read_dir(&may.folder).unwrap().count() == 1, "nothing is left beside it");
 }
 
@@ -247,7 +198,7 @@ fn what_was_deleted_comes_back_by_renaming(node: &Node) {
     fs::create_dir(may.folder.join("theme")).unwrap();
     may.user.own(&may.folder.join("theme")).unwrap();
     may.plant("theme/style.css", "old");
-    let deleted = may.does("file.delete", json!({ "path": may.at("theme") }));
+    let deleted = may.does("file.delete", &json!({ "path": may.at("theme") }));
     assert!(!may.folder.join("theme").exists());
     let trash = deleted["trash"].as_str().unwrap().to_owned();
     // The path that it had can be read off.
@@ -257,44 +208,44 @@ fn what_was_deleted_comes_back_by_renaming(node: &Node) {
         assert_eq!((found.mode() & 0o777, found.uid()), (0o700, may.user.uid), "{folder}");
     }
     // The same again does not meet the one before.
-    may.does("file.make_dir", json!({ "path": may.at("theme") }));
-    let again = may.does("file.delete", json!({ "path": may.at("theme") }))["trash"].as_str().unwrap().to_owned();
+    may.does("file.make_dir", &json!({ "path": may.at("theme") }));
+    let again = may.does("file.delete", &json!({ "path": may.at("theme") }))["trash"].as_str().unwrap().to_owned();
     assert_ne!(again, trash);
-    let back = may.does("file.rename", json!({ "from": trash, "to": may.at("theme") }));
+    let back = may.does("file.rename", &json!({ "from": trash, "to": may.at("theme") }));
     assert_eq!(back["kind"], "folder");
     assert_eq!(fs::read(may.folder.join("theme/style.css")).unwrap(), b"old");
     // What is deleted in the trash is gone, and so is what is deleted for good.
-    assert_eq!(may.does("file.delete", json!({ "path": again })), json!({}));
+    assert_eq!(may.does("file.delete", &json!({ "path": again })), json!({}));
     assert!(!may.user.home.join(&again).exists());
-    assert_eq!(may.does("file.delete", json!({ "path": may.at("theme"), "for_good": true })), json!({}));
+    assert_eq!(may.does("file.delete", &json!({ "path": may.at("theme"), "for_good": true })), json!({}));
     assert!(!may.folder.join("theme").exists());
-    may.asks("file.delete", json!({ "path": may.at("theme") })).refused(404, "not_found");
+    may.asks("file.delete", &json!({ "path": may.at("theme") })).refused(404, "not_found");
     // A link is deleted itself.
     may.plant("kept", "kept");
     symlink("kept", may.folder.join("link")).unwrap();
-    may.does("file.delete", json!({ "path": may.at("link"), "for_good": true }));
+    may.does("file.delete", &json!({ "path": may.at("link"), "for_good": true }));
     assert_eq!(fs::read(may.folder.join("kept")).unwrap(), b"kept");
 }
 
 fn a_folder_is_listed_in_pages_and_in_order(node: &Node) {
     let may = Managed::new(node, "listed", MANAGED);
     for (name, bytes) in [("a", 3), ("b", 1), ("c", 2), ("B", 2), ("10", 0), ("9", 2)] {
-        may.plant(name, &"x".repeat(bytes));
+        may.plant(name, "x".repeat(bytes));
     }
     fs::create_dir(may.folder.join("d")).unwrap();
     symlink("a", may.folder.join("l")).unwrap();
     let path = &may.path;
-    assert_eq!(may.names(json!({ "path": path })), ["10", "9", "B", "a", "b", "c", "d", "l"]);
-    assert_eq!(may.names(json!({ "path": path, "descending": true, "limit": 3 })), ["l", "d", "c"]);
+    assert_eq!(may.names(&json!({ "path": path })), ["10", "9", "B", "a", "b", "c", "d", "l"]);
+    assert_eq!(may.names(&json!({ "path": path, "descending": true, "limit": 3 })), ["l", "d", "c"]);
     for (sort, descending) in
         [("name", false), ("size", false), ("size", true), ("modified", true), ("modified", false)]
     {
-        let whole = may.names(json!({ "path": path, "sort": sort, "descending": descending }));
+        let whole = may.names(&json!({ "path": path, "sort": sort, "descending": descending }));
         assert_eq!(whole.len(), 8);
         let (mut paged, mut cursor) = (Vec::new(), Value::Null);
         loop {
             let input = json!({ "path": path, "sort": sort, "descending": descending, "limit": 3, "cursor": cursor });
-            let page = may.does("file.list", input);
+            let page = may.does("file.list", &input);
             assert_eq!(page["total"], 8);
             paged.extend(page["items"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()));
             match page.get("next") {
@@ -304,15 +255,15 @@ fn a_folder_is_listed_in_pages_and_in_order(node: &Node) {
         }
         assert_eq!(paged, whole, "{sort}");
     }
-    let sizes = may.names(json!({ "path": path, "sort": "size" }));
+    let sizes = may.names(&json!({ "path": path, "sort": "size" }));
     let files: Vec<&str> = sizes.iter().map(String::as_str).filter(|name| !matches!(*name, "d" | "l")).collect();
     assert_eq!(files, ["10", "b", "9", "B", "c", "a"]);
-    let listed = may.does("file.list", json!({ "path": path, "limit": 1000 }));
+    let listed = may.does("file.list", &json!({ "path": path, "limit": 1000 }));
     let one = |name: &str| listed["items"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
     assert_eq!((&one("d")["kind"], &one("l")["kind"]), (&json!("folder"), &json!("link")));
     assert_eq!(one("a")["owner"], may.user.name.as_str());
     assert_eq!(one("d")["owner"], "0", "root's own");
-    assert_eq!(may.does("file.stat", json!({ "path": may.at("l") }))["target"], "a");
+    assert_eq!(may.does("file.stat", &json!({ "path": may.at("l") }))["target"], "a");
     for (input, field) in [
         (json!({ "limit": 0 }), "limit"),
         (json!({ "limit": 1001 }), "limit"),
@@ -320,21 +271,21 @@ fn a_folder_is_listed_in_pages_and_in_order(node: &Node) {
         (json!({ "sort": "colour" }), "sort"),
         (json!({ "path": "%" }), "path"),
     ] {
-        assert_eq!(may.asks("file.list", input).refused(400, "invalid")["field"], field);
+        assert_eq!(may.asks("file.list", &input).refused(400, "invalid")["field"], field);
     }
 }
 
 fn a_folder_is_copied_whole_or_not_at_all(node: &Node) {
     let may = Managed::new(node, "copied", MANAGED);
-    may.does("file.make_dir", json!({ "path": may.at("from"), "mode": "0750" }));
-    may.does("file.make_dir", json!({ "path": may.at("from/deep") }));
+    may.does("file.make_dir", &json!({ "path": may.at("from"), "mode": "0750" }));
+    may.does("file.make_dir", &json!({ "path": may.at("from/deep") }));
     may.plant("from/deep/text", "text");
     symlink("deep/text", may.folder.join("from/link")).unwrap();
     symlink("../..", may.folder.join("from/climbing")).unwrap();
     symlink("/etc/passwd", may.folder.join("from/leading-out")).unwrap();
     let fifo = may.folder.join("from/pipe");
     xtask::process::Program::new("mkfifo").arg(&fifo).text().unwrap();
-    let copied = may.does("file.copy", json!({ "from": may.at("from"), "to": may.at("to") }));
+    let copied = may.does("file.copy", &json!({ "from": may.at("from"), "to": may.at("to") }));
     assert_eq!((&copied["bytes"], &copied["left_out"]), (&json!(4), &json!(3)), "{copied}");
     assert_eq!(fs::read(may.folder.join("to/link")).unwrap(), b"text");
     assert_eq!(fs::read_link(may.folder.join("to/link")).unwrap(), PathBuf::from("deep/text"));
@@ -342,10 +293,10 @@ fn a_folder_is_copied_whole_or_not_at_all(node: &Node) {
     assert_eq!((to.mode() & 0o777, to.uid(), to.gid()), (0o750, may.user.uid, may.user.gid));
     assert_eq!(fs::read_dir(may.folder.join("to")).unwrap().count(), 2);
     // Where something is, nothing is copied; and nothing is left out of sight.
-    may.asks("file.copy", json!({ "from": may.at("from/deep/text"), "to": may.at("to") })).refused(409, "conflict");
-    may.asks("file.copy", json!({ "from": may.at("from"), "to": may.at("from/deep/within") })).refused(400, "invalid");
-    may.asks("file.copy", json!({ "from": may.at("nothing"), "to": may.at("else") })).refused(404, "not_found");
-    may.asks("file.copy", json!({ "from": may.at("from"), "to": may.at("nowhere/else") })).refused(404, "not_found");
+    may.asks("file.copy", &json!({ "from": may.at("from/deep/text"), "to": may.at("to") })).refused(409, "conflict");
+    may.asks("file.copy", &json!({ "from": may.at("from"), "to": may.at("from/deep/within") })).refused(400, "invalid");
+    may.asks("file.copy", &json!({ "from": may.at("nothing"), "to": may.at("else") })).refused(404, "not_found");
+    may.asks("file.copy", &json!({ "from": may.at("from"), "to": may.at("nowhere/else") })).refused(404, "not_found");
     latchkey_tests::waiting::eventually("what was half made is gone", || {
         fs::read_dir(may.user.home.join(".latchkey/new")).unwrap().count() == 0
     });
@@ -370,14 +321,14 @@ fn names_are_bytes(node: &Node) {
     for name in names {
         let encoded: String = name.iter().map(|byte| format!("%{byte:02X}")).collect();
         let path = may.at(&encoded);
-        may.does("file.write", json!({ "path": path, "content": "text" }));
+        may.does("file.write", &json!({ "path": path, "content": "text" }));
         let there: Vec<_> = fs::read_dir(&may.folder).unwrap().map(|one| one.unwrap().file_name()).collect();
         assert_eq!(there.len(), 1, "{there:?}");
         assert_eq!(std::os::unix::ffi::OsStrExt::as_bytes(there[0].as_os_str()), name);
         // What a listing says of it is a path that leads there.
-        let listed = may.does("file.list", json!({ "path": may.path }))["items"][0]["path"].clone();
-        assert_eq!(may.does("file.read", json!({ "path": listed }))["content"], "text");
-        may.does("file.delete", json!({ "path": listed, "for_good": true }));
+        let listed = may.does("file.list", &json!({ "path": may.path }))["items"][0]["path"].clone();
+        assert_eq!(may.does("file.read", &json!({ "path": listed }))["content"], "text");
+        may.does("file.delete", &json!({ "path": listed, "for_good": true }));
     }
     for path in ["a%00b".to_owned(), "x".repeat(256), "x/".repeat(3000), "x".repeat(64 << 10), "%2e%2e".to_owned()] {
         for operation in ["file.write", "file.read", "file.make_dir", "file.delete"] {
@@ -385,7 +336,7 @@ fn names_are_bytes(node: &Node) {
             if operation == "file.write" {
                 input["content"] = json!("text");
             }
-            assert_eq!(may.asks(operation, input).refused(400, "invalid")["field"], "path");
+            assert_eq!(may.asks(operation, &input).refused(400, "invalid")["field"], "path");
         }
     }
     assert_eq!(fs::read_dir(&may.folder).unwrap().count(), 0);

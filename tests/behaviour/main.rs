@@ -30,6 +30,7 @@ mod delegation;
 mod doctor;
 mod file_endings;
 mod file_manager;
+mod file_transfers;
 mod ftp;
 mod ftp_events;
 mod full;
@@ -68,12 +69,14 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 23] = [
+const HOSTINGS: [&str; 25] = [
     ONE,
     TWO,
     FILES,
     MANAGED,
     MANAGED_TOO,
+    "cramped-disk",
+    "cramped-quota",
     "beside",
     "shut",
     PAPERS,
@@ -221,6 +224,7 @@ fn main() -> ExitCode {
         quota::trials(),
         file_endings::trials(),
         file_manager::trials(),
+        file_transfers::trials(),
         adapters::trials(),
         adapters_called::trials(),
         adapters_command::trials(),

@@ -21,6 +21,7 @@ pub mod databases;
 pub mod disk;
 pub mod exchange;
 pub mod file_accounts;
+pub mod file_manager;
 pub mod file_sessions;
 pub mod hostile;
 pub mod hostile_text;

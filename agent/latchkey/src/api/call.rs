@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The body of a call that takes it as it comes; of others it is in `body`.
+    pub(super) arriving: Mutex<Body>,
     pub(super) params: HashMap<String, String>,
     pub(super) query: HashMap<String, String>,
 }
@@ -77,6 +80,11 @@ impl Call {
         }
         let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|text| text.parse().ok());
         number.map(Some).ok_or_else(|| Problem::invalid("If-Match", "expected the ETag of a reply, like \"3\""))
+    }
+
+    /// The body as it comes, once.
+    pub(super) fn arriving(&self) -> Body {
+        std::mem::take(&mut *self.arriving.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What operations work with.

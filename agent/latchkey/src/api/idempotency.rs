@@ -44,7 +44,13 @@ pub(crate) async fn once(call: Call, method: &str, path: &str, handler: Handler)
             return Err(Problem::conflict(detail));
         }
         Known::Reply { status, body } => {
-            return Ok(Reply { status, body: Content::Json(body), generation: None, is_secret: false });
+            return Ok(Reply {
+                status,
+                body: Content::Json(body),
+                generation: None,
+                is_secret: false,
+                headers: HeaderMap::new(),
+            });
         }
     }
     let outcome = handler(call).await;

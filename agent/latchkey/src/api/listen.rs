@@ -80,9 +80,7 @@ pub(crate) fn router(serve: &Arc<Serve>) -> Router {
     for route in ROUTES {
         let (serve, limits) = (serve.clone(), limits.clone());
         let answer = move |params: Params, peer: axum::Extension<Arc<Peer>>, request: Request| {
-            // A path that is no text names nothing.
-            let params = params.map(|params| params.iter().map(|(name, value)| (name.into(), value.into())).collect());
-            let params = params.unwrap_or_default();
+            let params = params_of(route, params, request.uri().path());
             let (serve, limits) = (serve.clone(), limits.clone());
             async move {
                 let id = request::new_id();
@@ -103,6 +101,21 @@ pub(crate) fn router(serve: &Arc<Serve>) -> Router {
         })
         // The handlers become routes here, once; without this, again with each request.
         .with_state(())
+}
+
+/// What the path of a request names. The rest of a path stays as it was written: it need not be text.
+fn params_of(route: &Route, params: Params, path: &str) -> HashMap<String, String> {
+    let Some(fixed) = route.path.strip_suffix("/{*path}") else {
+        // A path that is no text names nothing.
+        let params = params.map(|params| params.iter().map(|(name, value)| (name.into(), value.into())).collect());
+        return params.unwrap_or_default();
+    };
+    let mut parts = path.trim_start_matches('/').splitn(fixed.matches('/').count() + 1, '/');
+    let names = fixed.trim_start_matches('/').split('/').chain(["{path}"]);
+    let named = names
+        .zip(parts.by_ref())
+        .filter_map(|(name, part)| Some((name.strip_prefix('{')?.strip_suffix('}')?.to_owned(), part.to_owned())));
+    named.collect()
 }
 
 fn method_filter(method: &str) -> MethodFilter {
@@ -200,9 +213,14 @@ async fn carry_out(
 ) -> Result<Reply, Problem> {
     let (parts, body) = request.into_parts();
     let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let body = if route.method == "GET" { Bytes::new() } else { read_body(body).await? };
+    let (body, arriving) = match route.takes_stream {
+        true => (Bytes::new(), body),
+        false if route.method == "GET" => (Bytes::new(), Body::empty()),
+        false => (read_body(body).await?, Body::empty()),
+    };
     let path = parts.uri.path().to_owned();
-    let call = Call { serve: serve.clone(), caller, headers: parts.headers, body, params, query };
+    let call =
+        Call { serve: serve.clone(), caller, headers: parts.headers, body, arriving: arriving.into(), params, query };
     if parts.method == Method::POST {
         idempotency::once(call, route.method, &path, route.handler).await
     } else {

@@ -24,7 +24,7 @@ pub(super) async fn show(call: Call) -> Result<Reply, Problem> {
     page.single("latchkey_audit_recorded_row", "The newest row whose hash the broker has since the start.", recorded);
     page.of_counted(&COUNTED);
     let body = Content::Text("text/plain; version=0.0.4", page.0);
-    Ok(Reply { status: 200, body, generation: None, is_secret: false })
+    Ok(Reply { status: 200, body, generation: None, is_secret: false, headers: axum::http::HeaderMap::new() })
 }
 
 fn of_the_state(page: &mut MetricsPage, serve: &Serve) {

@@ -7,6 +7,7 @@ mod audit;
 mod call;
 mod catalogue;
 mod explain;
+mod files;
 mod gateway_links;
 mod hostings;
 mod idempotency;

@@ -36,8 +36,10 @@ pub(crate) fn document() -> Value {
     for route in ROUTES.iter().filter(|route| !route.path.ends_with("{operation}")) {
         let input = route.input.map(|shape| shape(&mut taken).to_value());
         let output = route.output.map(|shape| shape(&mut given).to_value());
-        let entry = describe(route, route.path, route.summary, input, output);
-        put(&mut paths, route.path, route.method, entry);
+        // The rest of a path is a parameter like any other here.
+        let path = route.path.replace("{*", "{");
+        let entry = describe(route, &path, route.summary, input, output);
+        put(&mut paths, &path, route.method, entry);
     }
     if let Some(route) = ROUTES.iter().find(|route| route.path.ends_with("{operation}")) {
         for shapes in operations::shapes(&mut taken, &mut given) {
@@ -105,6 +107,10 @@ fn describe(route: &Route, path: &str, summary: &str, input: Option<Value>, outp
         ("parameters".to_owned(), json!(parameters)),
         ("responses".to_owned(), json!(responses)),
     ]);
+    if route.takes_stream {
+        let content = json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } });
+        entry.insert("requestBody".to_owned(), json!({ "required": false, "content": content }));
+    }
     if let Some(input) = input {
         let kind = if route.method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let content = json!({ kind: { "schema": input } });

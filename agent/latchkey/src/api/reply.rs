@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ pub(crate) struct Reply {
     pub(crate) generation: Option<u64>,
     /// Whether it holds a secret: then it is not kept for a repeat.
     pub(crate) is_secret: bool,
+    /// Headers beside those of every reply.
+    pub(crate) headers: HeaderMap,
 }
 
 /// The body of a reply.
@@ -31,12 +33,19 @@ impl Reply {
     /// A value as JSON.
     pub(crate) fn json(value: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(value).map_err(|error| Problem::internal(&error))?;
-        Ok(Self { status: 200, body: Content::Json(body), generation: None, is_secret: false })
+        Ok(Self {
+            status: 200,
+            body: Content::Json(body),
+            generation: None,
+            is_secret: false,
+            headers: HeaderMap::new(),
+        })
     }
 
     /// A stream of this kind.
-    pub(crate) const fn stream(kind: &'static str, body: Body) -> Self {
-        Self { status: 200, body: Content::Stream(kind, body), generation: None, is_secret: false }
+    pub(crate) fn stream(kind: &'static str, body: Body) -> Self {
+        let body = Content::Stream(kind, body);
+        Self { status: 200, body, generation: None, is_secret: false, headers: HeaderMap::new() }
     }
 
     /// The same with another status.
@@ -57,6 +66,14 @@ impl Reply {
         self
     }
 
+    /// The same with a header, unless its value is none.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
     /// The reply as HTTP.
     pub(crate) fn into_response(self, request_id: &str) -> Response<Body> {
         let (kind, body) = match self.body {
@@ -65,6 +82,7 @@ impl Reply {
             Content::Stream(kind, body) => (kind, body),
         };
         let mut response = response(self.status, kind, body, request_id);
+        response.headers_mut().extend(self.headers);
         if let Some(tag) =
             self.generation.and_then(|generation| HeaderValue::from_str(&format!("\"{generation}\"")).ok())
         {

@@ -9,8 +9,8 @@ use super::call::Call;
 use super::page::Page;
 use super::reply::Reply;
 use super::{
-    adapters, audit, catalogue, explain, gateway_links, hostings, instances, metrics, openapi, operations, people,
-    sessions, shares, state, status,
+    adapters, audit, catalogue, explain, files, gateway_links, hostings, instances, metrics, openapi, operations,
+    people, sessions, shares, state, status,
 };
 use crate::adapters::AdapterView;
 use crate::operations::{ChangedShare, ShareItems};
@@ -33,6 +33,11 @@ const UNLESS_IN_CONFLICT: &[u16] = &[200, 409];
 const UNLESS_CHANGED: &[u16] = &[200, 409, 412];
 /// What comes of asking a site.
 const OF_A_SITE: &[u16] = &[200, 504, 507];
+
+/// A file, or a part of it; it cannot be read.
+const DOWNLOAD: &[u16] = &[200, 206, 409, 416];
+/// Replaced, made, or come in part; it is not the file that the caller knows, or there is no room.
+const UPLOAD: &[u16] = &[200, 201, 202, 409, 412, 507];
 
 /// What carries a call out.
 pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
@@ -64,6 +69,8 @@ pub(crate) struct Route {
     pub(crate) kinds: &'static [&'static str],
     pub(crate) input: Option<fn(&mut SchemaGenerator) -> Schema>,
     pub(crate) output: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// Whether it takes bytes of any number as they come, instead of a body that is read first.
+    pub(crate) takes_stream: bool,
 }
 
 fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -76,7 +83,7 @@ const PAGE: &[(&str, &str)] =
 macro_rules! routes {
     ($($method:ident $path:literal $needs:ident $handler:path, $summary:literal
         $(, query $query:expr)? $(, takes $input:ty)? $(, gives $output:ty)? $(, answers $answers:expr)?
-        $(, as $kinds:expr)?;)+) => {
+        $(, as $kinds:expr)? $(, takes_bytes $bytes:literal)?;)+) => {
         /// Every call of the API.
         pub(crate) static ROUTES: &[Route] = &[$(Route {
             method: stringify!($method),
@@ -89,6 +96,7 @@ macro_rules! routes {
             kinds: routes!(@or_json $($kinds)?),
             input: routes!(@shape $($input)?),
             output: routes!(@shape $($output)?),
+            takes_stream: routes!(@or_not $($bytes)?),
         }),+];
     };
     (@or_empty) => { &[] };
@@ -97,6 +105,8 @@ macro_rules! routes {
     (@or_done $answers:expr) => { $answers };
     (@or_json) => { &[JSON] };
     (@or_json $kinds:expr) => { $kinds };
+    (@or_not) => { false };
+    (@or_not $bytes:literal) => { $bytes };
     (@shape) => { None };
     (@shape $type:ty) => { Some(shape::<$type>) };
 }
@@ -155,6 +165,11 @@ routes! {
     POST "/v1/instances/{instance}/explain" Actor explain::explain, "Explain what a person may do, and by which rule",
         takes explain::ExplainInput, gives explain::ExplainOutput;
     POST "/v1/instances/{instance}/operations/{operation}" Actor operations::run, "Run an operation", answers OF_A_SITE;
+
+    GET "/v1/instances/{instance}/files/{*path}" Actor files::download, "Download a file of the hosting, or a part of it (`Range`)",
+        answers DOWNLOAD, as &[files::BYTES];
+    PUT "/v1/instances/{instance}/files/{*path}" Actor files::upload, "Upload a file to the hosting, whole or in parts (`Content-Range`)",
+        gives files::Uploaded, answers UPLOAD, takes_bytes true;
 
     GET "/v1/sessions" Actor sessions::list, "List live channels: the actor's own, or all for the panel", query PAGE,
         gives Page<sessions::SessionView>;

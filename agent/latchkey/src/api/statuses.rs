@@ -40,6 +40,8 @@ pub(super) const fn text(status: u16) -> &'static str {
     match status {
         200 => "Done.",
         201 => "Made.",
+        202 => "Begun, or come in part.",
+        206 => "A part of it.",
         400 => "The request is at fault; `field` names where.",
         403 => "The certificate or the actor may not; `privilege` and `rule` say why.",
         404 => "It does not exist, or not for this actor.",
@@ -47,6 +49,7 @@ pub(super) const fn text(status: u16) -> &'static str {
         409 => "It contradicts what is there, or another request has used the key.",
         412 => "It has changed: it is not what `If-Match` names any more.",
         413 => "The body is too long.",
+        416 => "The file has no such part.",
         429 => "Too much at the moment; `Retry-After` says when to try again.",
         431 => "The request line and headers are too long.",
         503 => "Something that is needed does not work at the moment; nothing was changed unless `detail` says so.",

@@ -3,6 +3,7 @@
 //! Everything goes through the hosting's files worker; nothing here opens a path. What operations and calls take and
 //! give is in `operations/file` and `api/files`.
 
+pub(crate) mod download;
 mod fresh;
 mod hidden;
 mod home;
@@ -12,9 +13,10 @@ mod tag;
 pub(crate) mod text;
 mod tidy;
 pub(crate) mod trash;
+pub(crate) mod upload;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use latchkey_access::HostingId;
@@ -32,6 +34,8 @@ pub(crate) use view::{FileMode, FileView};
 #[derive(Default)]
 pub(crate) struct FileManager {
     turns: Mutex<HashMap<HostingId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Uploads in pieces of which one is arriving.
+    uploads: Mutex<HashSet<String>>,
 }
 
 impl FileManager {

@@ -36,6 +36,11 @@ const EXPECTED: &str = "expected a path relative to the home without `..`, perce
 pub(crate) struct HomePath(SitePath);
 
 impl HomePath {
+    /// The path of a URL, which has not been decoded yet.
+    pub(crate) fn of_url(text: &str) -> Result<Self, Problem> {
+        Self::parse(text).map_err(|error| Problem::invalid("path", error.to_string()))
+    }
+
     /// The path itself.
     pub(crate) const fn site_path(&self) -> &SitePath {
         &self.0

@@ -41,6 +41,11 @@ impl Tag {
         ];
         Ok(Self(hex(&Sha256::digest(noted.map(i64::to_le_bytes).concat()))))
     }
+
+    /// As a header has it.
+    pub(crate) fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
 }
 
 /// All of a file, or as much as a text may have and one byte more. Blocks.

@@ -1,0 +1,167 @@
+//! `GET·PUT /v1/instances/{instance}/files/{path}`: files as streams.
+
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH,
+    IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+};
+use latchkey_access::rows::{FileRead, FileWrite};
+use latchkey_access::{Operation, Permit, decide};
+use latchkey_protocol::SitePath;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::caller::Note;
+use crate::channels::{OpenWork, WorkKind, open_work};
+use crate::file_manager::download::Download;
+use crate::file_manager::text::{Before, Known};
+use crate::file_manager::upload::{self, Arriving, Came, Part};
+use crate::file_manager::{Home, HomePath, Tag};
+use crate::problem::{Code, Problem};
+use crate::store::audit::Outcome;
+
+/// The media type of any file: no browser is to make anything of it.
+pub(super) const BYTES: &str = "application/octet-stream";
+
+/// What may stand in the name of a file in a header as it is (RFC 5987).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
+/// What came of an upload.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Uploaded {
+    /// Where, relative to the home, percent-encoded.
+    path: HomePath,
+    /// Whether all of it is there, under its name.
+    is_whole: bool,
+    /// How many bytes are there of what comes in pieces, as long as it is not whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<u64>,
+}
+
+/// Lets the call begin with its file: the permit comes before anything that was sent is looked at.
+async fn begin<O: Operation>(call: &Call) -> Result<(Permit<O>, HomePath, OpenWork, Home), Problem> {
+    let serve = &call.serve;
+    let permit = decide::<O>(&serve.state.table(), call.actor(), &call.instance()?, serve.state.clock.now())?;
+    let path = HomePath::of_url(call.param("path"))?;
+    let work = open_work(serve, &permit, WorkKind::Transfer, &call.caller)?;
+    let home = Home::of(serve, &permit).await?;
+    Ok((permit, path, work, home))
+}
+
+async fn note<O: Operation>(
+    call: &Call,
+    permit: &Permit<O>,
+    (what, path): (&str, &SitePath),
+    failed: Option<&Problem>,
+) {
+    let note = Note { share: permit.share().map(|id| id.to_string()), ..Note::of(what) };
+    let note = note.on(permit.instance()).rule(permit.rule());
+    let (note, outcome) = match failed {
+        None => (note.detail(path.to_string()), Outcome::Allowed),
+        Some(problem) => (note.detail(format!("{path}: {}", problem.detail)), Outcome::Failed),
+    };
+    call.serve.record(call.caller.clone(), note, outcome).await;
+}
+
+/// Sends a file, or the part of it that `Range` names.
+pub(super) async fn download(call: Call) -> Result<Reply, Problem> {
+    let (permit, path, work, home) = begin::<FileRead>(&call).await?;
+    let path = path.site_path();
+    let file = Download::open(&home, path).await?;
+    note(&call, &permit, ("file.download", path), None).await;
+    let (size, tag) = (file.size, file.tag.quoted());
+    let name = path.split().map_or_else(Vec::new, |(_, name)| name.to_vec());
+    let part = wanted(&call, size, &tag)?;
+    let (from, length) = part.unwrap_or((0, size));
+    let reply = Reply::stream(BYTES, file.part(from, length, work))
+        .with_header(ACCEPT_RANGES, "bytes")
+        .with_header(CONTENT_LENGTH, &length.to_string())
+        .with_header(ETAG, &tag)
+        .with_header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .with_header(CONTENT_DISPOSITION, &format!("attachment; filename*=UTF-8''{}", percent_encode(&name, PLAIN)));
+    Ok(match part {
+        Some(_) => {
+            let range = format!("bytes {from}-{}/{size}", from + length - 1);
+            reply.with_status(206).with_header(CONTENT_RANGE, &range)
+        }
+        None => reply,
+    })
+}
+
+/// The part that is asked for, as where it begins and how long it is; none for all of it. Several parts at once are not
+/// served, and all of it is sent, as RFC 9110 14.2 allows.
+fn wanted(call: &Call, size: u64, tag: &str) -> Result<Option<(u64, u64)>, Problem> {
+    let is_same = header(call, &IF_RANGE).is_none_or(|known| known == tag);
+    let ranges = header(call, &RANGE).filter(|_| is_same);
+    let Some(range) = ranges.as_deref().and_then(|text| text.strip_prefix("bytes=")) else { return Ok(None) };
+    let Some((first, last)) = range.trim().split_once('-').filter(|_| !range.contains(',')) else { return Ok(None) };
+    let (from, to) = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(from), Ok(to)) if from <= to => (from, to.saturating_add(1).min(size)),
+        (Ok(from), Err(_)) if last.is_empty() => (from, size),
+        (Err(_), Ok(count)) if first.is_empty() => (size.saturating_sub(count), size),
+        _ => return Ok(None),
+    };
+    if from >= to {
+        let detail = format!("expected a range within the {size} bytes of the file");
+        return Err(Problem { field: Some("Range".into()), ..Problem::new(Code::Invalid, detail).with_status(416) });
+    }
+    Ok(Some((from, to - from)))
+}
+
+/// Takes a file whole, or the part of it that `Content-Range` names.
+pub(super) async fn upload(call: Call) -> Result<Reply, Problem> {
+    let (permit, path, work, home) = begin::<FileWrite>(&call).await?;
+    let target = path.beneath("path")?.clone();
+    let (known, part) = (known(&call)?, part(&call)?);
+    let arriving = Arriving { body: call.arriving(), work };
+    let came = match part {
+        None => upload::whole(&call.serve, &home, &target, known, arriving).await.map(Came::Whole),
+        Some(part) => upload::part(&call.serve, &home, (&target, part), known, (call.actor(), arriving)).await,
+    };
+    if !matches!(came, Ok(Came::Partly(_))) {
+        note(&call, &permit, ("file.upload", &target), came.as_ref().err()).await;
+    }
+    let came = came?;
+    let (status, received) = match came {
+        Came::Whole(Before::Nothing) => (201, None),
+        Came::Whole(Before::File) => (200, None),
+        Came::Partly(received) => (202, Some(received)),
+    };
+    Ok(Reply::json(&Uploaded { path, is_whole: received.is_none(), received })?.with_status(status))
+}
+
+/// What the caller knows of a file that is there: nothing unless `If-Match` or `If-None-Match` says so.
+fn known(call: &Call) -> Result<Known, Problem> {
+    match (header(call, &IF_MATCH).as_deref(), header(call, &IF_NONE_MATCH).as_deref()) {
+        (None, None) | (Some("*"), None) => Ok(Known::Any),
+        (None, Some("*")) => Ok(Known::None),
+        (Some(tags), None) => {
+            let unquoted = |tag: &str| Some(Tag(tag.trim().strip_prefix('"')?.strip_suffix('"')?.to_owned()));
+            let tags = tags.split(',').map(unquoted).collect::<Option<_>>();
+            tags.map(Known::Tagged).ok_or_else(|| Problem::invalid("If-Match", "expected entity tags in quotes"))
+        }
+        _ => Err(Problem::invalid("If-None-Match", "expected `*`, and no `If-Match` beside it")),
+    }
+}
+
+fn part(call: &Call) -> Result<Option<Part>, Problem> {
+    let Some(text) = header(call, &CONTENT_RANGE) else { return Ok(None) };
+    let parse = || {
+        let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+        let total: u64 = total.parse().ok()?;
+        if range == "*" {
+            return Some(Part { from: None, total });
+        }
+        let (from, to) = range.split_once('-')?;
+        let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+        (from <= to && to < total).then_some(Part { from: Some(from), total })
+    };
+    let expected = "expected `bytes FIRST-LAST/TOTAL`, or `bytes */TOTAL` to ask how much is there";
+    parse().map(Some).ok_or_else(|| Problem::invalid("Content-Range", expected))
+}
+
+fn header(call: &Call, name: &HeaderName) -> Option<String> {
+    call.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
+}

@@ -1,0 +1,117 @@
+//! Downloading: a file, or a part of it, as a stream that ends with the share.
+
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use latchkey_files::tree::OpenFile;
+use latchkey_protocol::SitePath;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+
+use super::text::READ;
+use super::{Home, Tag, problem, problem_of_write};
+use crate::channels::OpenWork;
+use crate::problem::Problem;
+use crate::request::{self, spawn_blocking};
+
+/// As much is read at a time.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// How many pieces are read ahead of what the other end has taken.
+const AHEAD: usize = 4;
+
+/// A file that is about to be downloaded.
+pub(crate) struct Download {
+    file: Arc<OpenFile>,
+    /// Its length in bytes.
+    pub(crate) size: u64,
+    pub(crate) tag: Tag,
+}
+
+impl Download {
+    /// Opens a regular file.
+    pub(crate) async fn open(home: &Home, path: &SitePath) -> Result<Self, Problem> {
+        let file = Arc::new(home.tree.open(path, READ).await.map_err(problem)?);
+        let opened = file.clone();
+        let found = spawn_blocking(move || Ok((opened.file().metadata()?.len(), Tag::of(&opened)?)));
+        let found: io::Result<_> = found.await.map_err(|error| Problem::internal(&error))?;
+        let (size, tag) = found.map_err(|error| problem_of_write(&error))?;
+        Ok(Self { file, size, tag })
+    }
+
+    /// So many bytes of it, from one on. What is missing when the share ends, or because the file became shorter, cuts
+    /// the connection.
+    pub(crate) fn part(self, from: u64, length: u64, work: OpenWork) -> Body {
+        let (pieces, read) = mpsc::channel(AHEAD);
+        let is_cut = Arc::<AtomicBool>::default();
+        let cut = is_cut.clone();
+        request::spawn(async move {
+            let reading = read_pieces(self.file, from, length, pieces);
+            tokio::select! {
+                biased;
+                () = work.told_to_stop() => cut.store(true, Ordering::Release),
+                () = reading => {}
+            }
+        });
+        Body::from_stream(Pieces { read, is_cut })
+    }
+}
+
+async fn read_pieces(file: Arc<OpenFile>, mut from: u64, mut left: u64, pieces: mpsc::Sender<io::Result<Bytes>>) {
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        let reading = file.clone();
+        let read = spawn_blocking(move || read_piece(&reading, from, wanted)).await;
+        let piece = match read {
+            Ok(Ok(piece)) if piece.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(piece) => piece,
+            Err(error) => Err(io::Error::other(error)),
+        };
+        let count = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        // Whoever took it may have gone.
+        if pieces.send(piece).await.is_err() || count == 0 {
+            return;
+        }
+        from += count;
+        left -= count;
+    }
+}
+
+fn read_piece(file: &OpenFile, from: u64, wanted: usize) -> io::Result<Bytes> {
+    let mut piece = BytesMut::zeroed(wanted);
+    loop {
+        match file.file().read_at(&mut piece, from) {
+            Ok(count) => {
+                piece.truncate(count);
+                return Ok(piece.freeze());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What was read ahead; thrown away as soon as it must not be sent any more.
+pub(super) struct Pieces {
+    pub(super) read: mpsc::Receiver<io::Result<Bytes>>,
+    pub(super) is_cut: Arc<AtomicBool>,
+}
+
+impl Stream for Pieces {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let piece = ready!(self.read.poll_recv(context));
+        if self.is_cut.load(Ordering::Acquire) {
+            self.read.close();
+            return Poll::Ready(Some(Err(io::Error::other("the access that this was begun with has ended"))));
+        }
+        Poll::Ready(piece)
+    }
+}
