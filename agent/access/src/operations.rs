@@ -15,15 +15,15 @@ use crate::Privilege;
 macro_rules! operation_rows {
     ($with:ident) => {
         $with! {
+            ActivityList "activity.list" ViewLogs Read Now "List what was done on the instance through the agent";
+            LogList "log.list" ViewLogs Read Now "List the logs of the instance";
+            LogRead "log.read" ViewLogs Read Now "Read a log backwards from its end, without what may be secrets";
+            LogFollow "log.follow" ViewLogs Read Stream "Follow a log as it grows, without what may be secrets";
             ShareList "share.list" ManageSharedAccess Read Now "List the people with access to the instance";
             ShareInvite "share.invite" ManageSharedAccess Change Now "Invite a person to the instance";
             ShareUpdate "share.update" ManageSharedAccess Change Now "Change, suspend or reinstate a share";
             ShareResend "share.resend" ManageSharedAccess Change Now "Send an invitation again, with a new link";
             ShareRevoke "share.revoke" ManageSharedAccess Destroy Now "End a share and everything it opened";
-            ActivityList "activity.list" ViewLogs Read Now "List what was done on the instance through the agent";
-            LogList "log.list" ViewLogs Read Now "List the logs of the instance";
-            LogRead "log.read" ViewLogs Read Now "Read a log backwards from its end, without what may be secrets";
-            LogFollow "log.follow" ViewLogs Read Stream "Follow a log as it grows, without what may be secrets";
             SsoUsers "sso.users" WpAdminSso Read Now "List the WordPress users that may be logged in as";
             SsoOpen "sso.open" WpAdminSso Change Now "Make a link that opens WP Admin, once";
             SiteNameShow "site_name.show" UpdateSiteName Read Now "Show the site's name";
@@ -32,6 +32,14 @@ macro_rules! operation_rows {
             MaintenanceSet "maintenance.set" ManageMaintenanceMode Change Now "Show visitors the maintenance page, or the site again";
             IndexingShow "indexing.show" ManageSearchEngineIndexing Read Now "Show whether search engines may index the site";
             IndexingSet "indexing.set" ManageSearchEngineIndexing Change Now "Let search engines index the site, or ask them not to";
+            FtpAccountList "ftp_account.list" ManageFtp Read Now "List the hosting's own FTP accounts";
+            FtpAccountCreate "ftp_account.create" ManageFtp Change Now "Make an FTP account on the hosting, with a password";
+            FtpAccountUpdate "ftp_account.update" ManageFtp Change Now "Change an FTP account of the hosting, or give it a new password";
+            FtpAccountDelete "ftp_account.delete" ManageFtp Destroy Now "Delete an FTP account of the hosting and close its sessions";
+            SftpAccountList "sftp_account.list" ManageSftp Read Now "List the hosting's own SFTP accounts";
+            SftpAccountCreate "sftp_account.create" ManageSftp Change Now "Make an SFTP account on the hosting, with keys or a password";
+            SftpAccountUpdate "sftp_account.update" ManageSftp Change Now "Change an SFTP account of the hosting, or give it a new password";
+            SftpAccountDelete "sftp_account.delete" ManageSftp Destroy Now "Delete an SFTP account of the hosting and close its sessions";
             DatabaseList "database.list" ManageMysql Read Now "List the hosting's databases with their sizes";
             DatabaseCreate "database.create" ManageMysql Change Now "Make an empty database";
             DatabaseRename "database.rename" ManageMysql Change Now "Give a database another name, with all that is in it";
@@ -41,7 +49,6 @@ macro_rules! operation_rows {
             DatabaseUserSetPassword "database_user.set_password" ManageMysql Change Now "Give a database user a new password, which is shown once";
             DatabaseUserDelete "database_user.delete" ManageMysql Destroy Now "Delete a database user and end its connections";
             DatabaseGrantSet "database_grant.set" ManageMysql Change Now "Say what a database user may do with a database";
-            PhpmyadminOpen "phpmyadmin.open" PhpmyadminSso Change Now "Make a link that opens phpMyAdmin for one database, once";
             FileList "file.list" ManageFileManager Read Now "List a folder of the hosting, in pages and in order";
             FileStat "file.stat" ManageFileManager Read Now "Show what is known of a file of the hosting";
             FileRead "file.read" ManageFileManager Read Now "Read a text file of the hosting";
@@ -51,14 +58,7 @@ macro_rules! operation_rows {
             FileCopy "file.copy" ManageFileManager Change Now "Copy a file or folder of the hosting";
             FileDelete "file.delete" ManageFileManager Destroy Now "Move something into the hosting's trash, or delete it for good";
             FileSetMode "file.set_mode" ManageFileManager Change Now "Change the permission bits of a file of the hosting";
-            FtpAccountList "ftp_account.list" ManageFtp Read Now "List the hosting's own FTP accounts";
-            FtpAccountCreate "ftp_account.create" ManageFtp Change Now "Make an FTP account on the hosting, with a password";
-            FtpAccountUpdate "ftp_account.update" ManageFtp Change Now "Change an FTP account of the hosting, or give it a new password";
-            FtpAccountDelete "ftp_account.delete" ManageFtp Destroy Now "Delete an FTP account of the hosting and close its sessions";
-            SftpAccountList "sftp_account.list" ManageSftp Read Now "List the hosting's own SFTP accounts";
-            SftpAccountCreate "sftp_account.create" ManageSftp Change Now "Make an SFTP account on the hosting, with keys or a password";
-            SftpAccountUpdate "sftp_account.update" ManageSftp Change Now "Change an SFTP account of the hosting, or give it a new password";
-            SftpAccountDelete "sftp_account.delete" ManageSftp Destroy Now "Delete an SFTP account of the hosting and close its sessions";
+            PhpmyadminOpen "phpmyadmin.open" PhpmyadminSso Change Now "Make a link that opens phpMyAdmin for one database, once";
         }
     };
 }
