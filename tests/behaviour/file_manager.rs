@@ -191,6 +191,11 @@ fn a_file_that_has_changed_is_not_overwritten(node: &Node) {
     assert_eq!(latin["content"], "\u{ff}\0\u{fe}");
     may.asks("file.read", &json!({ "path": path, "encoding": "utf-8" })).refused(409, "conflict");
     assert!(fs::read_dir(&may.folder).unwrap().count() == 1, "nothing is left beside it");
+    // What fits into a reply is read, and a byte more is not.
+    may.plant("wp-config.php", "x".repeat(1 << 20));
+    assert_eq!(may.does("file.read", &json!({ "path": path }))["size"], 1 << 20);
+    may.plant("wp-config.php", "x".repeat((1 << 20) + 1));
+    may.asks("file.read", &json!({ "path": path })).refused(413, "too_large");
 }
 
 fn what_was_deleted_comes_back_by_renaming(node: &Node) {

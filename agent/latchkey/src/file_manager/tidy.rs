@@ -97,3 +97,94 @@ fn kept_until(kept: Kept, entry: &FileEntry) -> Option<i64> {
         Kept::Uploads | Kept::New => entry.attributes.modified.checked_add(LEFT_KEPT_S),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsFd as _;
+    use std::path::Path;
+    use std::thread;
+
+    use latchkey_files::worker::in_thread;
+    use latchkey_protocol::{Asked, FrameListener, Reply, SitePath};
+
+    use super::*;
+    use crate::caller::Caller;
+    use crate::clock::Clock;
+    use crate::sample::{self, UID};
+    use crate::state::State;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    /// A node with one hosting, whose files worker is a thread.
+    async fn node(dir: &Path) -> (Arc<Serve>, Home) {
+        let home = dir.join("home");
+        fs::create_dir(&home).unwrap();
+        let socket = dir.join("broker.sock");
+        let listener = FrameListener::bind(&socket).unwrap();
+        thread::spawn(move || {
+            while let Ok(connection) = listener.accept() {
+                let Ok(_) = connection.receive::<Asked>() else { continue };
+                let (near, mount) = in_thread(&home).unwrap();
+                connection.send(&Reply::Files { mount: mount.0 }, &[near.as_fd()]).unwrap();
+            }
+        });
+        let mut config = sample::config();
+        config.broker.socket = socket;
+        let (serve, records) = Serve::new(config, State::open(dir, Clock::default()).unwrap().0);
+        crate::background::write_records(serve.clone(), records);
+        serve.change(Caller::agent(), |change| change.put_hosting(sample::hosting(vec![]), UID)).await.unwrap();
+        let hosting = serve.state.table().hosting(&"demo".parse().unwrap()).cloned().unwrap();
+        let home = Home::open(&serve, hosting).await.unwrap();
+        (serve, home)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn noted(serve: &Arc<Serve>) -> usize {
+        kept_files::due(&serve.state.store.reader(), Timestamp::MAX).unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_is_kept_for_thirty_days_and_what_is_not_ours_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let (serve, home) = node(dir.path()).await;
+        let trash = dir.path().join("home/.latchkey/trash");
+        fs::write(dir.path().join("home/file"), "old").unwrap();
+        trash::discard(&serve, &home, &SitePath::parse(b"file").unwrap()).await.unwrap();
+        fs::write(trash.join("mine"), "the customer's own").unwrap();
+        serve.state.clock.advance(30 * DAY - Duration::from_secs(60));
+        tidy_once(&serve).await;
+        assert_eq!((names(&trash).len(), noted(&serve)), (2, 1));
+        // Not before the next look, and then.
+        serve.state.clock.advance(Duration::from_secs(120));
+        tidy_once(&serve).await;
+        assert_eq!(names(&trash).len(), 2);
+        serve.state.clock.advance(NEXT_LOOK);
+        tidy_once(&serve).await;
+        assert_eq!((names(&trash), noted(&serve)), (vec!["mine".to_owned()], 0));
+    }
+
+    #[tokio::test]
+    async fn uploads_that_nobody_goes_on_with_are_kept_for_a_day_and_so_is_what_a_crash_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let (serve, home) = node(dir.path()).await;
+        note(&serve, &home.hosting.id).await.unwrap();
+        for kept in [Kept::Uploads, Kept::New] {
+            let folder = kept.ensure(&home).await.unwrap();
+            home.tree.make_directory(&folder.child(b"left").unwrap(), 0o700).await.unwrap();
+        }
+        let left = |folder: &str| names(&dir.path().join("home/.latchkey").join(folder)).len();
+        serve.state.clock.advance(DAY - Duration::from_secs(60));
+        tidy_once(&serve).await;
+        assert_eq!((left("uploads"), left("new"), noted(&serve)), (1, 1, 1));
+        serve.state.clock.advance(NEXT_LOOK + Duration::from_secs(120));
+        tidy_once(&serve).await;
+        assert_eq!((left("uploads"), left("new"), noted(&serve)), (0, 0, 0));
+    }
+}
