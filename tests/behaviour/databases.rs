@@ -6,6 +6,7 @@ use latchkey_tests::databases::{connections, sql, sql_as};
 use latchkey_tests::exchange::Response;
 use latchkey_tests::hostile_text::texts;
 use latchkey_tests::shares::{Share, person, share};
+use latchkey_tests::sites::{owner_of, paper, put_hosting_with};
 use latchkey_tests::waiting::eventually;
 use serde_json::{Value, json};
 use xtask::clock::Stopwatch;
@@ -17,7 +18,8 @@ crate::trials! {
         users_do_what_they_are_granted_on_every_site_and_on_no_other_hosting,
         what_a_site_lives_on_is_not_taken_away_by_accident,
         a_shown_password_ends_with_its_share_and_stays_known,
-        hostile_names_reach_no_statement;
+        hostile_names_reach_no_statement,
+        a14_what_no_adapter_of_the_hosting_serves_is_shown_and_refused;
     alone:
         a_server_that_hangs_leaves_nothing_half_made,
         connections_at_a_server_that_hangs_are_unconfirmed_until_they_have_ended;
@@ -237,7 +239,7 @@ fn a_shown_password_ends_with_its_share_and_stays_known(node: &Node) {
     assert_eq!((&ended["residue"], &share.shown()["residue"]), (&residue, &residue), "{ended}");
     // It works still, as it says, until somebody does what it says.
     assert!(sql_as(node, ("bases_k_u", &secret), "SELECT 1").is_ok());
-    let owner = Api::acting_as(node, &latchkey_tests::sites::owner_of("bases"));
+    let owner = Api::acting_as(node, &owner_of("bases"));
     owner.operate(SITE, "database_user.set_password", &json!({ "name": "bases_k_u" })).done();
     assert!(sql_as(node, ("bases_k_u", &secret), "SELECT 1").is_err());
     assert_eq!(share.shown().get("residue").unwrap_or(&json!([])), &json!([]));
@@ -265,4 +267,23 @@ fn connections_at_a_server_that_hangs_are_unconfirmed_until_they_have_ended(node
     });
     eventually("confirmed", || share.shown().get("unconfirmed").is_none());
     Api::panel(node).operate(SITE, "database_user.delete", &json!({ "name": "bases_h_k" })).done();
+}
+
+fn a14_what_no_adapter_of_the_hosting_serves_is_shown_and_refused(node: &Node) {
+    let hosting = node.hosting("bare").unwrap();
+    let owner = Api::acting_as(node, &owner_of("unserved"));
+    paper(node, "unserved", "bare");
+    let unavailable = || owner.get("/v1/instances/unserved").done()["unavailable"].clone();
+    let of_adapters = |listed: &Value| {
+        ["hosting.manage_mysql", "hosting.phpmyadmin_sso"].map(|id| listed.as_array().unwrap().contains(&json!(id)))
+    };
+    assert_eq!(of_adapters(&unavailable()), [false, false]);
+    owner.operate("unserved", "database.list", &json!({})).done();
+    put_hosting_with(node, &hosting, &json!({ "adapters": [] })).done();
+    // phpMyAdmin is the node's own.
+    assert_eq!(of_adapters(&unavailable()), [true, false]);
+    let refused = owner.operate("unserved", "database.list", &json!({})).refused(501, "unsupported");
+    assert_eq!(refused["detail"], "no adapter of the hosting bare serves databases");
+    let may = guest(node, "unserved");
+    assert_eq!(may.shown()["unavailable"], json!(["hosting.manage_mysql"]));
 }

@@ -3,9 +3,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
+use latchkey_tests::adapters::Adapter;
 use latchkey_tests::command_line::{Printed, latchkey};
+use latchkey_tests::sites::put_hosting_with;
 use latchkey_tests::waiting::eventually;
-use serde_json::Value;
+use serde_json::{Value, json};
+use xtask::build::NODES_ADAPTER;
 use xtask::node::Node;
 
 use crate::caches::cache_behind_a_shutter;
@@ -16,6 +19,7 @@ crate::trials! { alone:
     it_looks_at_the_rest_when_serve_or_the_broker_is_down,
     sftp_and_ftp_are_looked_at_where_they_are_served,
     a_site_whose_pool_cannot_be_asked_to_forget_is_named,
+    adapters_that_are_not_called_are_named,
     metrics_are_lines_that_prometheus_reads,
 }
 
@@ -122,6 +126,31 @@ fn a_site_whose_pool_cannot_be_asked_to_forget_is_named(node: &Node) {
     assert!(printed.text.contains("in-apcu-shut caches in the memory of its PHP pool"), "{}", printed.text);
     fs::remove_file(&shut).unwrap();
     is(&doctor(), "object_caches", "well");
+}
+
+fn adapters_that_are_not_called_are_named(node: &Node) {
+    let doctor = || latchkey(node, &["doctor", "adapters", "phpmyadmin", "--json"]);
+    let adapter = Adapter::shipped_as(node, "linux", "linux-doctor");
+    is(&doctor(), "phpmyadmin", "well");
+    for (file, state, says) in [
+        ("[grants]\nstate = true\n", "warning", "linux-doctor asks for what is not granted: "),
+        ("[grants]\nmysql = yes please\n", "failure", "linux-doctor is not called: "),
+        ("[grants]\nmysql = true\ncrontab = true\nstate = true\n", "well", "linux-doctor"),
+    ] {
+        if state == "warning" {
+            adapter.write_operators_file(file);
+            let _ = adapter.install(&["--unsigned"]).done();
+        }
+        adapter.write_operators_file(file);
+        let printed = doctor();
+        is(&printed, "adapters", state);
+        assert!(printed.text.contains(says), "{}", printed.text);
+    }
+    let hosting = node.hosting("bare").unwrap();
+    for (adapters, state) in [(json!(["no-such"]), "failure"), (json!([NODES_ADAPTER]), "well")] {
+        put_hosting_with(node, &hosting, &json!({ "adapters": adapters })).done();
+        is(&doctor(), "adapters", state);
+    }
 }
 
 fn metrics_are_lines_that_prometheus_reads(node: &Node) {

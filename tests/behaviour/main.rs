@@ -69,7 +69,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 25] = [
+const HOSTINGS: [&str; 26] = [
     ONE,
     TWO,
     FILES,
@@ -95,6 +95,7 @@ const HOSTINGS: [&str; 25] = [
     "logs10",
     "planted",
     "whole",
+    "bare",
 ];
 const ONE: &str = "one";
 const TWO: &str = "two";

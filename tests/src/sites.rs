@@ -76,17 +76,26 @@ pub fn put_hosting(node: &Node, hosting: &Hosting, state: &str) -> Response {
 /// Registers a hosting in this state with these owners.
 #[track_caller]
 pub fn put_hosting_of(node: &Node, hosting: &Hosting, state: &str, owners: &[String]) -> Response {
-    let body = json!({
+    put_hosting_with(node, hosting, &json!({ "state": state, "owners": owners }))
+}
+
+/// Registers a hosting with some fields different.
+#[track_caller]
+pub fn put_hosting_with(node: &Node, hosting: &Hosting, different: &Value) -> Response {
+    let mut body = json!({
         "system_user": hosting.user.name,
         "home": hosting.user.home,
         "db_prefix": hosting.db_prefix,
-        "owners": owners,
+        "owners": hosting.owners,
         "adapters": [NODES_ADAPTER],
-        "state": state,
+        "state": "active",
         "php": hosting.php_for_panel(),
         "web": { "kind": "nginx", "sso": hosting.sso.name() },
         "log_paths": hosting.logs_for_panel(),
     });
+    for (name, value) in different.as_object().unwrap() {
+        body[name] = value.clone();
+    }
     Api::panel(node).put(&format!("/v1/hostings/{}", hosting.id), &body)
 }
 

@@ -203,6 +203,9 @@ pub struct PrivilegeEntry {
     /// The operations it gates, those not built yet included.
     #[serde(skip_serializing)]
     pub operations: Vec<String>,
+    /// The interface of adapters that one of the hosting's has to export; the agent itself serves it if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
     /// A sentence of explanation.
     #[serde(default, rename(serialize = "tooltip"), skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -216,6 +219,7 @@ static NO_ENTRY: PrivilegeEntry = PrivilegeEntry {
     title: String::new(),
     reach: Vec::new(),
     operations: Vec::new(),
+    served_by: None,
     note: None,
     warning: None,
 };

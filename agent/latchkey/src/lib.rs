@@ -48,6 +48,7 @@ mod run;
 #[allow(clippy::expect_used, reason = "what is written here as text is well-formed")]
 mod sample;
 mod serve;
+mod served;
 mod sftp;
 mod shares;
 mod state;

@@ -213,7 +213,7 @@ impl Serve {
         let serve = self.clone();
         let views = self.read(move |connection| {
             let (table, now) = (serve.state.table(), serve.state.clock.now());
-            let view = |share| shares::view(&table, &serve.state.channels, connection, share, now);
+            let view = |share| shares::view(&serve, &table, connection, share, now);
             shares.iter().map(view).collect()
         });
         Ok(views.await?)

@@ -191,7 +191,7 @@ impl Adapters {
     }
 
     /// The first adapter of a hosting that exports the interface.
-    fn serving(&self, hosting: &Hosting, interface: &str) -> Result<AdapterName, Problem> {
+    pub(crate) fn serving(&self, hosting: &Hosting, interface: &str) -> Result<AdapterName, Problem> {
         let loaded = self.loaded();
         let exports = |name: &AdapterName| loaded.get(name).is_some_and(|adapter| adapter.exports(interface));
         let named = hosting.adapters.iter().filter_map(|name| name.parse().ok());
@@ -247,6 +247,11 @@ impl Adapters {
                 Err(broken(&error))
             }
         }
+    }
+
+    /// Whether any adapter that is loaded exports the interface.
+    pub(crate) fn any_exports(&self, interface: &str) -> bool {
+        self.loaded().values().any(|adapter| adapter.exports(interface))
     }
 
     /// How the certificates of those that adapters speak to are checked.

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::call::Call;
 use super::reply::Reply;
 use crate::problem::Problem;
-use crate::shares::is_served;
 
 /// The privileges.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,11 +27,11 @@ struct PrivilegeItem {
     category: String,
     /// The operations it gates.
     operations: Vec<&'static str>,
-    /// Whether anything on this node serves it (A14).
+    /// Whether a hosting on this node can serve it; of a single one, its instances and shares say it (A14).
     available: bool,
 }
 
-pub(super) async fn privileges(_call: Call) -> Result<Reply, Problem> {
+pub(super) async fn privileges(call: Call) -> Result<Reply, Problem> {
     let item = |privilege: &Privilege| {
         let entry = privilege.entry();
         let gated = latchkey_access::operations().iter().filter(|spec| spec.privilege == *privilege);
@@ -40,7 +39,7 @@ pub(super) async fn privileges(_call: Call) -> Result<Reply, Problem> {
             entry: entry.clone(),
             category: entry.category().to_owned(),
             operations: gated.map(|spec| spec.name).collect(),
-            available: is_served(*privilege),
+            available: call.serve.can_serve(*privilege),
         }
     };
     let items = Privilege::ALL.iter().map(item).collect();

@@ -11,14 +11,14 @@ use crate::problem::Problem;
 use crate::registry::instances;
 
 pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
-    let (table, now) = (call.serve.state.table(), call.serve.state.clock.now());
-    let items = instances::list(&table, call.actor(), now);
+    let now = call.serve.state.clock.now();
+    let items = instances::list(&call.serve, call.actor(), now);
     Reply::json(&page(&call, items, |item| &item.id)?)
 }
 
 pub(super) async fn show(call: Call) -> Result<Reply, Problem> {
-    let (table, now) = (call.serve.state.table(), call.serve.state.clock.now());
-    Reply::json(&instances::show(&table, call.actor(), &call.instance()?, now)?)
+    let now = call.serve.state.clock.now();
+    Reply::json(&instances::show(&call.serve, call.actor(), &call.instance()?, now)?)
 }
 
 pub(super) async fn put(call: Call) -> Result<Reply, Problem> {

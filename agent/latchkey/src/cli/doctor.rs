@@ -2,6 +2,7 @@
 //!
 //! It looks by itself, as root, and works when the agent does not.
 
+mod adapters;
 mod agent;
 mod caches;
 mod certificates;
@@ -90,6 +91,12 @@ const CHECKS: &[Check] = &[
     Check { id: "logs", proves: "the broker opens the logs that are named with hostings", run: logs::opened },
     Check { id: "sftp", proves: "SFTP answers, with the host key that people are told", run: sftp::all },
     Check { id: "ftp", proves: "the FTP server answers, insists on TLS and can ask who may come in", run: ftp::all },
+    Check { id: "adapters", proves: "the adapters that hostings name are loaded and called", run: adapters::all },
+    Check {
+        id: "phpmyadmin",
+        proves: "phpMyAdmin can ask for the accounts of its sessions",
+        run: adapters::phpmyadmin,
+    },
     Check { id: "limits", proves: "nobody is turned away for want of room", run: agent::limits },
 ];
 

@@ -15,7 +15,7 @@ use crate::caller::{Caller, Note};
 use crate::channels::Ended;
 use crate::problem::Problem;
 use crate::serve::Serve;
-use crate::shares::{self, PersonView, unserved};
+use crate::shares::{self, PersonView};
 use crate::state::Change;
 
 /// An instance as the panel registers it.
@@ -118,28 +118,25 @@ pub(super) fn is_beneath(path: &str, folder: &str) -> bool {
 }
 
 /// The instances that exist for an actor, by id.
-pub(crate) fn list(table: &AccessTable, actor: &Actor, now: Timestamp) -> Vec<InstanceView> {
+pub(crate) fn list(serve: &Serve, actor: &Actor, now: Timestamp) -> Vec<InstanceView> {
+    let table = &serve.state.table();
     let mut visible: Vec<_> = match actor {
         // A person has few shares; the node may have many instances.
         Actor::Person(_) | Actor::Panel => table.instances().filter(|one| sees(table, actor, one, now)).collect(),
         Actor::Stranger(_) | Actor::Nobody => Vec::new(),
     };
     visible.sort_by(|one, other| one.id.cmp(&other.id));
-    visible.into_iter().map(|instance| view(table, actor, instance, now)).collect()
+    visible.into_iter().map(|instance| view(serve, table, actor, instance, now)).collect()
 }
 
 /// Shows one instance; to an actor for whom it does not exist there is none.
-pub(crate) fn show(
-    table: &AccessTable,
-    actor: &Actor,
-    id: &InstanceId,
-    now: Timestamp,
-) -> Result<InstanceView, Problem> {
+pub(crate) fn show(serve: &Serve, actor: &Actor, id: &InstanceId, now: Timestamp) -> Result<InstanceView, Problem> {
+    let table = &serve.state.table();
     let instance = table.instance(id).filter(|instance| sees(table, actor, instance, now));
-    instance.map(|instance| view(table, actor, instance, now)).ok_or_else(|| Problem::not_found("instance"))
+    instance.map(|instance| view(serve, table, actor, instance, now)).ok_or_else(|| Problem::not_found("instance"))
 }
 
-fn view(table: &AccessTable, actor: &Actor, instance: &Instance, now: Timestamp) -> InstanceView {
+fn view(serve: &Serve, table: &AccessTable, actor: &Actor, instance: &Instance, now: Timestamp) -> InstanceView {
     let owner = actor.person().is_some_and(|person| instance.owners.contains(&person));
     let own_share = actor.person().filter(|_| !owner).and_then(|person| table.share_of_on(person, &instance.id));
     let privileges = privileges_of(table, actor, instance, now);
@@ -153,7 +150,7 @@ fn view(table: &AccessTable, actor: &Actor, instance: &Instance, now: Timestamp)
         shared: table.shares_on(&instance.id).any(|share| !share.is_over(now)),
         owner,
         privileges,
-        unavailable: unserved(privileges),
+        unavailable: serve.unserved(table, &instance.hosting, privileges),
         share: own_share.map(|share| share.id.to_string()),
         role: own_share.map(|share| share.terms.role),
         reach: own_share.map(|share| reach(table, share, now)),
@@ -177,14 +174,15 @@ pub(crate) async fn put(
 ) -> Result<RegisteredInstance, Problem> {
     decide_panel(&caller.actor)?;
     super::same_name(id.as_str(), input.id.as_deref())?;
-    let saved = serve.change(caller, move |change| save(change, &id, &input));
+    let of = serve.clone();
+    let saved = serve.change(caller, move |change| save(&of, change, &id, &input));
     let ((instance, reached_by), ended) = saved.await?;
     Ok(RegisteredInstance { instance, reached_by, ended })
 }
 
 type Saved = (InstanceView, Vec<ReachedBy>);
 
-fn save(change: &mut Change<'_>, id: &InstanceId, input: &InstanceInput) -> Result<Saved, Problem> {
+fn save(serve: &Serve, change: &mut Change<'_>, id: &InstanceId, input: &InstanceInput) -> Result<Saved, Problem> {
     decide_panel(change.actor())?;
     let instance = parse(change, id, input)?;
     // What also gives something must be written down before it counts.
@@ -210,7 +208,7 @@ fn save(change: &mut Change<'_>, id: &InstanceId, input: &InstanceInput) -> Resu
     change.record(Note::of("instance.put").on(id))?;
     let table = change.table();
     let reached_by = if is_new { reached_by(table, &instance, change.now) } else { Vec::new() };
-    Ok((view(table, change.actor(), &instance, change.now), reached_by))
+    Ok((view(serve, table, change.actor(), &instance, change.now), reached_by))
 }
 
 fn parse(change: &mut Change<'_>, id: &InstanceId, input: &InstanceInput) -> Result<Instance, Problem> {

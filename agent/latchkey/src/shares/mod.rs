@@ -18,4 +18,4 @@ pub(crate) use invite::{InviteSettings, invite, resend};
 pub(crate) use letters::{announce_expiry, grants_in_words, moment_in_words, offer_in_words, tell_account_details};
 pub(crate) use staging::{link_new_staging, unlink_staging};
 pub(crate) use update::{reinstate, suspend, update};
-pub(crate) use view::{PersonView, ShareView, is_served, unserved, view};
+pub(crate) use view::{PersonView, ShareView, view};

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use latchkey_access::{
-    AccessTable, FileAccess, GrantedBy, LogInAs, Person, PersonId, Privilege, PrivilegeSet, Reach, Role, Share, reach,
+    AccessTable, FileAccess, GrantedBy, LogInAs, Person, PersonId, PrivilegeSet, Reach, Role, Share, reach,
     share_holdings,
 };
 use rusqlite::Connection;
@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::accounts::{self, FileAccountView};
-use crate::channels::{Channels, Unconfirmed};
+use crate::channels::Unconfirmed;
+use crate::serve::Serve;
 use crate::store::mail_queue::{self, LetterState};
 use crate::store::residue::{self, Residue};
 use crate::store::{StoreError, gateway_rows};
@@ -128,16 +129,10 @@ pub(crate) struct ShareView {
     pub(crate) residue: Vec<Residue>,
 }
 
-/// The privileges whose operations nothing serves (A14).
-pub(crate) fn unserved(privileges: PrivilegeSet) -> PrivilegeSet {
-    let served: PrivilegeSet = latchkey_access::operations().iter().map(|spec| spec.privilege).collect();
-    privileges.without(served)
-}
-
 /// Shows a share.
 pub(crate) fn view(
+    serve: &Serve,
     table: &AccessTable,
-    channels: &Channels,
     connection: &Connection,
     share: &Share,
     now: Timestamp,
@@ -168,9 +163,11 @@ pub(crate) fn view(
         accepted_at: share.accepted_at,
         invitation_expires_at: invitation.map(|invitation| invitation.expires_at),
         reach: reach(table, share, now),
-        unavailable: unserved(terms.privileges),
+        unavailable: table
+            .instance(&share.instance)
+            .map_or(PrivilegeSet::EMPTY, |instance| serve.unserved(table, &instance.hosting, terms.privileges)),
         mail: mail_queue::last_of_share(connection, &id)?,
-        unconfirmed: channels.unconfirmed_of(share.id),
+        unconfirmed: serve.state.channels.unconfirmed_of(share.id),
         residue: residue::of(connection, share.id)?,
         id,
     })
@@ -187,9 +184,4 @@ fn granted_by(table: &AccessTable, share: &Share) -> GrantedByView {
             None => GrantedByView::Panel,
         },
     }
-}
-
-/// Whether anything on this node serves a privilege.
-pub(crate) fn is_served(privilege: Privilege) -> bool {
-    unserved(PrivilegeSet::EMPTY.with(privilege)).is_empty()
 }
