@@ -1,6 +1,8 @@
 <?php
 /**
- * For /etc/phpmyadmin/conf.d: how phpMyAdmin is used at the paths that Latchkey hands out. Elsewhere nothing changes.
+ * How phpMyAdmin is used at the paths that Latchkey hands out; elsewhere nothing changes.
+ *
+ * /etc/phpmyadmin/conf.d/latchkey.php has one line: <?php require '/usr/lib/latchkey/phpmyadmin/latchkey.php';
  */
 
 if (isset($_SERVER['LATCHKEY_SESSION'])) {
@@ -19,6 +21,8 @@ if (isset($_SERVER['LATCHKEY_SESSION'])) {
     $cfg['ServerDefault'] = 1;
     $cfg['AllowArbitraryServer'] = false;
     $cfg['AllowUserDropDatabase'] = false;
+    // Debian's own is for the web server's user; the pool's is private.
+    $cfg['TempDir'] = sys_get_temp_dir() . '/';
     // Files on the node are nobody's business there.
     $cfg['UploadDir'] = '';
     $cfg['SaveDir'] = '';

@@ -22,6 +22,7 @@ crate::trials! {
         a14_what_no_adapter_of_the_hosting_serves_is_shown_and_refused;
     alone:
         a_server_that_hangs_leaves_nothing_half_made,
+        a_server_that_dies_in_the_middle_leaves_nothing_half_made,
         connections_at_a_server_that_hangs_are_unconfirmed_until_they_have_ended;
 }
 
@@ -161,36 +162,39 @@ fn what_a_site_lives_on_is_not_taken_away_by_accident(node: &Node) {
 
 fn hostile_names_reach_no_statement(node: &Node) {
     let may = guest(node, SITE).person();
+    // All of the server, without what other trials make meanwhile.
+    let of_others = ["one_", "bases_d_", "bases_u_", "bases_k_", "latchkey_tmp_", "latchkey\\_tmp\\_"];
     let facts = || {
-        sql(
-            node,
-            "SHOW DATABASES; SELECT User, Host FROM mysql.user ORDER BY 1, 2; SELECT Db, User FROM mysql.db ORDER BY 1, 2",
-        )
+        let all = sql(node, "SHOW DATABASES; SELECT User, Host FROM mysql.user ORDER BY 1, 2; SELECT Db, User FROM mysql.db ORDER BY 1, 2");
+        let lines = all.lines().filter(|line| !of_others.iter().any(|begins| line.contains(begins)));
+        lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    // Without what the other trials make meanwhile.
-    let is_ours = |line: &&str| {
-        line.contains("bases") && !line.contains("bases_d_") && !line.contains("bases_u_") && !line.contains("bases_k_")
-    };
-    let others = |facts: String| facts.lines().filter(is_ours).map(str::to_owned).collect::<Vec<_>>();
-    let before = others(facts());
+    let before = facts();
     let theirs = node.instance("named").unwrap().database.name;
     let mut names: Vec<String> = texts().collect();
-    names.extend(["bases", "bases_", "bases_%", "bases10_a", "mysql", "root", &theirs].map(str::to_owned));
-    names.push(format!("bases_{}", "x".repeat(64)));
+    names.extend(["bases_%", "bases10_a*", "mysql`", "root'", &theirs.to_uppercase()].map(str::to_owned));
     for name in &names {
-        for (operation, input) in [
-            ("database.create", json!({ "name": format!("{name}`") })),
-            ("database.delete", json!({ "name": name })),
-            ("database.rename", json!({ "name": name, "new_name": "h_new" })),
-            ("database_user.create", json!({ "name": format!("{name}'") })),
-            ("database_user.delete", json!({ "name": name })),
-            ("database_grant.set", json!({ "user": name, "database": "bases_h", "privileges": ["select"] })),
+        for (operation, input, field) in [
+            ("database.create", json!({ "name": name }), "name"),
+            ("database.delete", json!({ "name": name }), "name"),
+            ("database.rename", json!({ "name": name, "new_name": "h_new" }), "name"),
+            ("database.rename", json!({ "name": "bases_base", "new_name": name }), "new_name"),
+            ("database_user.create", json!({ "name": name }), "name"),
+            ("database_user.set_password", json!({ "name": name }), "name"),
+            ("database_user.delete", json!({ "name": name }), "name"),
+            ("database_grant.set", json!({ "user": name, "database": "bases_h", "privileges": ["select"] }), "user"),
+            ("database_grant.set", json!({ "user": "bases_h", "database": name, "privileges": ["select"] }), "database"),
         ] {
             let problem = may.operate(SITE, operation, &input).refused(400, "invalid");
-            assert!(problem["field"] == "name" || problem["field"] == "user", "{operation} {name:?}: {problem}");
+            assert_eq!(problem["field"], field, "{operation} {name:?}: {problem}");
         }
     }
-    assert_eq!(others(facts()), before);
+    // Names that are sound and another's, or nobody's.
+    for name in [theirs.as_str(), "mysql", "root", "bases", "bases10_a", &format!("bases_{}", "x".repeat(60))] {
+        may.operate(SITE, "database.delete", &json!({ "name": name })).refused(400, "invalid");
+        may.operate(SITE, "database_user.delete", &json!({ "name": name })).refused(400, "invalid");
+    }
+    assert_eq!(facts(), before);
 }
 
 fn a_server_that_hangs_leaves_nothing_half_made(node: &Node) {
@@ -286,4 +290,23 @@ fn a14_what_no_adapter_of_the_hosting_serves_is_shown_and_refused(node: &Node) {
     assert_eq!(refused["detail"], "no adapter of the hosting bare serves databases");
     let may = guest(node, "unserved");
     assert_eq!(may.shown()["unavailable"], json!(["hosting.manage_mysql"]));
+}
+
+fn a_server_that_dies_in_the_middle_leaves_nothing_half_made(node: &Node) {
+    let may = guest(node, SITE).person();
+    let create = || may.operate(SITE, "database.create", &json!({ "name": "m_a" }));
+    let is_under_way = |statement: &str| {
+        sql(node, &format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '{statement}%' AND ID != CONNECTION_ID()")) == "1"
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| node.mariadb("FLUSH TABLES WITH READ LOCK; SELECT SLEEP(50)").is_err());
+        eventually("the lock", || is_under_way("SELECT SLEEP(50"));
+        let waiting = scope.spawn(create);
+        eventually("the statement", || is_under_way("CREATE DATABASE"));
+        node.database().crash().unwrap();
+        waiting.join().unwrap().refused(503, "unavailable");
+    });
+    assert_eq!(sql(node, "SHOW DATABASES LIKE 'bases\\_m\\_%'"), "");
+    create().done();
+    may.operate(SITE, "database.delete", &json!({ "name": "bases_m_a" })).done();
 }

@@ -13,6 +13,7 @@ use latchkey_tests::waiting::eventually;
 use serde_json::{Value, json};
 use xtask::clock::Stopwatch;
 use xtask::node::Node;
+use xtask::process::Program;
 
 crate::trials! {
     beside_others:
@@ -134,8 +135,10 @@ fn a_link_opens_phpmyadmin_once_for_one_database_as_a_temporary_account(node: &N
     audited(node, ONCE, "phpmyadmin.sign_in", "allowed", |row| row["share"] == share.id.as_str());
     let mut session = sign_in(node, &share.person(), ONCE);
     session.is_in();
-    let page = session.page();
-    assert!(page.body.contains("latchkey_tmp_") || page.body.contains(&database), "{}", page.body);
+    // Its own words for whom it is connected as.
+    let accounts = accounts_on(node, &database);
+    let page = session.browser.open(&format!("{}index.php?route=/", session.path));
+    assert!(accounts.iter().any(|account| page.body.contains(&format!("{account}@localhost"))), "{}", page.body);
     // Files of phpMyAdmin that are nobody's secret are served, and no others.
     let file = |name: &str| session.browser.request("GET", &format!("{}{name}", session.path)).send().status;
     assert_eq!((file("themes/pmahomme/img/logo_right.png"), file("libraries/vendor_config.php")), (200, 404));
@@ -204,6 +207,11 @@ fn other_databases_and_other_people_are_refused(node: &Node) {
 
 fn nobody_but_phpmyadmins_user_is_answered_at_its_socket(node: &Node) {
     let socket = node.root().join("run/latchkey/phpmyadmin.sock");
+    let connect = Program::new("/usr/bin/python3").args(["-c", "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"]);
+    let user = node.hosting("admined").unwrap().user;
+    let refused = connect.arg(&socket).run_as(user.identity()).text().unwrap_err();
+    assert!(format!("{refused:#}").contains("PermissionError"), "{refused:#}");
+    // Root can connect anywhere, and is not answered.
     let mut stream = UnixStream::connect(socket).unwrap();
     // It may be gone before that is written.
     let _ = stream.write_all(b"{\"sign_out\":{\"session\":\"x\",\"cookie\":\"x\"}}\n");

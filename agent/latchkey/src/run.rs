@@ -59,7 +59,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     let cli = bind_unix(&serve.config.cli.socket, 0o600)?;
     let redeem = bind_unix(&serve.config.redeemer.socket, 0o666)?;
     let ftp = serve.config.ftp.as_ref().map(bind_frames).transpose()?;
-    let phpmyadmin = serve.config.phpmyadmin.as_ref().map(bind_phpmyadmin).transpose()?;
+    let phpmyadmin = serve.config.phpmyadmin.as_ref().and_then(phpmyadmins_socket);
     let transfers = Transfers::start(&serve, host_key)?;
     tokio::spawn(background::expire_shares(serve.clone()));
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
@@ -99,12 +99,18 @@ fn bind_frames(settings: &config::Ftp) -> anyhow::Result<Frames> {
     Frames::bind(&settings.socket).with_context(|| format!("cannot listen on {}", settings.socket.display()))
 }
 
-/// The socket of phpMyAdmin, with the uid that may ask there.
+/// The socket of phpMyAdmin, with the uid that may ask there; none where it cannot be: nothing else depends on it.
+fn phpmyadmins_socket(settings: &phpmyadmin::Settings) -> Option<(UnixListener, u32)> {
+    bind_phpmyadmin(settings).map_err(|error| tracing::error!("phpMyAdmin cannot ask: {error:#}")).ok()
+}
+
 fn bind_phpmyadmin(settings: &phpmyadmin::Settings) -> anyhow::Result<(UnixListener, u32)> {
     let accounts = std::fs::read_to_string("/etc/passwd").context("read /etc/passwd")?;
     let uid = phpmyadmin::uid_of(&accounts, &settings.user);
     let uid = uid.with_context(|| format!("phpmyadmin.user: there is no user {} on this node", settings.user))?;
-    Ok((bind_unix(&settings.socket, 0o666)?, uid))
+    let listener = bind_unix(&settings.socket, 0o600)?;
+    phpmyadmin::admit(&settings.socket, uid).context("let phpMyAdmin's user in at its socket")?;
+    Ok((listener, uid))
 }
 
 /// Where files are transferred: a runtime of their own, so that a slow disk of a site delays neither panel nor gateway.

@@ -3,6 +3,7 @@
 //!
 //! phpMyAdmin keeps nothing that would outlive its session: no answer, no page.
 
+mod admitted;
 mod sessions;
 mod socket;
 
@@ -24,6 +25,7 @@ use crate::serve::Serve;
 use crate::store::phpmyadmin_rows::{self, Link};
 use crate::token::Token;
 
+pub(crate) use admitted::{admit, uid_of};
 pub(crate) use sessions::{Sessions, drop_leftovers};
 pub(crate) use socket::listen;
 
@@ -63,12 +65,6 @@ impl Settings {
         }
         Ok(())
     }
-}
-
-/// The uid of a user by the text of `/etc/passwd`.
-pub(crate) fn uid_of(accounts: &str, user: &str) -> Option<u32> {
-    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    fields.into_iter().find(|fields| fields.first() == Some(&user))?.get(2)?.parse().ok()
 }
 
 /// What `phpmyadmin.open` takes.
@@ -122,17 +118,4 @@ pub(crate) async fn open(
 fn out_of_reach(error: &DatabaseError) -> Problem {
     tracing::error!(error = %chain(error), "the database server is out of reach");
     Problem::new(Code::Unavailable, error.to_string()).retry_after(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::uid_of;
-
-    #[test]
-    fn a_user_is_found_by_the_whole_name() {
-        let accounts =
-            "root:x:0:0::/root:/bin/sh\nphpmyadmin2:x:991:991::/:/bin/false\nphpmyadmin:x:990:990::/:/bin/false\n";
-        assert_eq!(uid_of(accounts, "phpmyadmin"), Some(990));
-        assert_eq!((uid_of(accounts, "phpmyadm"), uid_of(accounts, "")), (None, None));
-    }
 }

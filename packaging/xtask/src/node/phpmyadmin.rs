@@ -58,20 +58,15 @@ impl Phpmyadmin {
         fs::write(ground.path().join(php.version.daemon()).join("pools/phpmyadmin.conf"), self.pool(ground, &pool)?)
             .context("write the pool of phpMyAdmin")?;
         php.daemon.signal(rustix::process::Signal::USR2)?;
-        let places = [
-            ("/usr/lib/latchkey/phpmyadmin", ours.as_path()),
-            ("/run/latchkey/phpmyadmin.sock", &self.socket),
-            ("/run/php/phpmyadmin.sock", &pool),
-            (DEBIANS, &tree),
-            ("/run/mysqld/mysqld.sock", database),
-            ("fastcgi_params", &ground.path().join("nginx/fastcgi_params")),
-        ];
-        let shipped = workspace().join("packaging/nginx/phpmyadmin.conf");
-        let mut locations = fs::read_to_string(&shipped).with_context(|| format!("read {}", shipped.display()))?;
-        for (as_shipped, here) in places {
-            ensure!(locations.contains(as_shipped), "{} names {as_shipped}", shipped.display());
-            locations = locations.replace(as_shipped, &here.display().to_string());
-        }
+        let here = |path: &Path| path.display().to_string();
+        let locations = filled("nginx/phpmyadmin.conf", &[
+            ("/usr/lib/latchkey/phpmyadmin", &here(&ours)),
+            ("/run/latchkey/phpmyadmin.sock", &here(&self.socket)),
+            ("/run/php/phpmyadmin.sock", &here(&pool)),
+            (DEBIANS, &here(&tree)),
+            ("/run/mysqld/mysqld.sock", &here(database)),
+            ("fastcgi_params", &here(&ground.path().join("nginx/fastcgi_params"))),
+        ])?;
         let block = format!(
             "server {{\n  listen 127.0.0.1:{};\n  server_name 127.0.0.1;\n  access_log {}/access-phpmyadmin.log;\n{locations}}}\n",
             self.port,
@@ -117,18 +112,26 @@ impl Phpmyadmin {
         Ok(tree)
     }
 
+    /// The pool that is shipped, with this node's places.
     fn pool(&self, ground: &Ground, listen: &Path) -> Result<String> {
-        let scratch = ground.root().directory("phpmyadmin-tmp", 0o700)?;
-        let scratch = scratch.display();
-        Ok(format!(
-            "[phpmyadmin]\nuser = {name}\ngroup = {gid}\nlisten = {listen}\nlisten.owner = www-data\n\
-             listen.group = www-data\nlisten.mode = 0660\npm = ondemand\npm.max_children = 4\n\
-             pm.process_idle_timeout = 60s\nclear_env = yes\ncatch_workers_output = yes\n\
-             php_admin_value[sys_temp_dir] = {scratch}\nphp_admin_value[upload_tmp_dir] = {scratch}\n\
-             php_admin_value[session.save_path] = {scratch}\n",
-            name = self.user.name,
-            gid = self.user.gid,
-            listen = listen.display(),
-        ))
+        let scratch = ground.path().join("phpmyadmin-tmp");
+        let (user, group) = (format!("user = {}", self.user.name), format!("group = {}", self.user.gid));
+        filled("phpmyadmin/pool.conf", &[
+            ("user = phpmyadmin", &user),
+            ("\ngroup = phpmyadmin", &format!("\n{group}")),
+            ("/run/php/phpmyadmin.sock", &listen.display().to_string()),
+            ("/var/lib/latchkey-phpmyadmin", &scratch.display().to_string()),
+        ])
     }
+}
+
+/// A file of `packaging` with other places in it.
+fn filled(shipped: &str, places: &[(&str, &str)]) -> Result<String> {
+    let file = workspace().join("packaging").join(shipped);
+    let mut text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    for (as_shipped, here) in places {
+        ensure!(text.contains(as_shipped), "{} names {as_shipped}", file.display());
+        text = text.replace(as_shipped, here);
+    }
+    Ok(text)
 }

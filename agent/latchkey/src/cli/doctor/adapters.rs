@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Finding, Patient, failure, warning, well};
 use crate::cli::client::Call;
 use crate::cli::view::{at, items};
+use crate::phpmyadmin::uid_of;
 use crate::problem::chain;
 
 /// Whether the adapters that hostings name are loaded, called, and granted what they ask for.
@@ -64,6 +65,11 @@ pub(super) fn phpmyadmin(patient: &Patient) -> Finding {
     let Some(settings) = &config.phpmyadmin else { return well("not served") };
     if config.mysql.is_none() {
         return failure("[phpmyadmin] needs [mysql], which is not there", "add [mysql] to latchkey.toml");
+    }
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    if uid_of(&accounts, &settings.user).is_none() {
+        let what = format!("[phpmyadmin] names the user {}, who is not there", settings.user);
+        return failure(what, "make that user, whom phpMyAdmin's PHP pool runs as, and restart the agent");
     }
     let socket = settings.socket.display();
     match UnixStream::connect(&settings.socket) {
