@@ -11,7 +11,11 @@ $token = $_POST['token'] ?? null;
 if ($_SERVER['REQUEST_METHOD'] !== 'POST' || !is_string($token)) {
     stop(404, 'There is nothing here. Open phpMyAdmin from your hosting panel.');
 }
-$session = ask(['sign_in' => ['token' => $token]]);
+$session = ask(['sign_in' => [
+    'token' => $token,
+    'origin' => $_SERVER['HTTP_ORIGIN'] ?? null,
+    'referrer' => $_SERVER['HTTP_REFERER'] ?? null,
+]]);
 if ($session === null) {
     stop(403, 'This link does not work any more: links are good once, for a minute. Open phpMyAdmin again from your hosting panel.');
 }

@@ -165,7 +165,10 @@ fn hostile_names_reach_no_statement(node: &Node) {
     // All of the server, without what other trials make meanwhile.
     let of_others = ["one_", "bases_d_", "bases_u_", "bases_k_", "latchkey_tmp_", "latchkey\\_tmp\\_"];
     let facts = || {
-        let all = sql(node, "SHOW DATABASES; SELECT User, Host FROM mysql.user ORDER BY 1, 2; SELECT Db, User FROM mysql.db ORDER BY 1, 2");
+        let all = sql(
+            node,
+            "SHOW DATABASES; SELECT User, Host FROM mysql.user ORDER BY 1, 2; SELECT Db, User FROM mysql.db ORDER BY 1, 2",
+        );
         let lines = all.lines().filter(|line| !of_others.iter().any(|begins| line.contains(begins)));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
@@ -183,7 +186,11 @@ fn hostile_names_reach_no_statement(node: &Node) {
             ("database_user.set_password", json!({ "name": name }), "name"),
             ("database_user.delete", json!({ "name": name }), "name"),
             ("database_grant.set", json!({ "user": name, "database": "bases_h", "privileges": ["select"] }), "user"),
-            ("database_grant.set", json!({ "user": "bases_h", "database": name, "privileges": ["select"] }), "database"),
+            (
+                "database_grant.set",
+                json!({ "user": "bases_h", "database": name, "privileges": ["select"] }),
+                "database",
+            ),
         ] {
             let problem = may.operate(SITE, operation, &input).refused(400, "invalid");
             assert_eq!(problem["field"], field, "{operation} {name:?}: {problem}");
@@ -296,7 +303,12 @@ fn a_server_that_dies_in_the_middle_leaves_nothing_half_made(node: &Node) {
     let may = guest(node, SITE).person();
     let create = || may.operate(SITE, "database.create", &json!({ "name": "m_a" }));
     let is_under_way = |statement: &str| {
-        sql(node, &format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '{statement}%' AND ID != CONNECTION_ID()")) == "1"
+        sql(
+            node,
+            &format!(
+                "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '{statement}%' AND ID != CONNECTION_ID()"
+            ),
+        ) == "1"
     };
     std::thread::scope(|scope| {
         scope.spawn(|| node.mariadb("FLUSH TABLES WITH READ LOCK; SELECT SLEEP(50)").is_err());

@@ -86,9 +86,13 @@ fn token(node: &Node, person: &Api<'_>, site: &str, database: &str) -> String {
 }
 
 fn present(node: &Node, token: &str) -> Response {
+    present_from(node, token, &node.agent().unwrap().urls().gateway)
+}
+
+fn present_from(node: &Node, token: &str, origin: &str) -> Response {
     let agent = node.agent().unwrap();
     let request = Request::new("POST", format!("{}/latchkey/sign-in", agent.urls().phpmyadmin));
-    request.form(&[("token", token)]).header("Origin", &agent.urls().gateway).send()
+    request.form(&[("token", token)]).header("Origin", origin).send()
 }
 
 #[track_caller]
@@ -119,6 +123,9 @@ fn a_link_opens_phpmyadmin_once_for_one_database_as_a_temporary_account(node: &N
     let database = database(node, ONCE);
     let token = token(node, &share.person(), ONCE, &database);
     assert_eq!(accounts_on(node, &database), Vec::<String>::new());
+    // A form on somebody else's page does not sign anybody in, nor does it use the link up.
+    let foreign = present_from(node, &token, "https://evil.example");
+    assert_eq!((foreign.status, foreign.header("set-cookie")), (403, None), "{}", foreign.body);
     let opened = present(node, &token);
     assert_eq!(opened.status, 303, "{}", opened.body);
     let replayed = present(node, &token);
@@ -207,7 +214,8 @@ fn other_databases_and_other_people_are_refused(node: &Node) {
 
 fn nobody_but_phpmyadmins_user_is_answered_at_its_socket(node: &Node) {
     let socket = node.root().join("run/latchkey/phpmyadmin.sock");
-    let connect = Program::new("/usr/bin/python3").args(["-c", "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"]);
+    let connect = Program::new("/usr/bin/python3")
+        .args(["-c", "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"]);
     let user = node.hosting("admined").unwrap().user;
     let refused = connect.arg(&socket).run_as(user.identity()).text().unwrap_err();
     assert!(format!("{refused:#}").contains("PermissionError"), "{refused:#}");

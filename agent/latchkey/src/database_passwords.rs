@@ -12,6 +12,7 @@ use latchkey_access::rows::DatabaseUserSetPassword;
 use latchkey_access::{HostingId, Share, decide};
 use tokio::task::AbortHandle;
 
+use crate::adapters::{Turn, Turns};
 use crate::caller::Caller;
 use crate::channels::{OpenWork, WorkKind, open_work};
 use crate::databases::{DatabaseError, UserName};
@@ -25,19 +26,34 @@ use crate::store::shown_passwords::{self, ShownPassword};
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The tasks that watch over what was shown.
-#[derive(Debug, Default)]
-pub(crate) struct Watched(Mutex<BTreeMap<(HostingId, String), AbortHandle>>);
+#[derive(Debug)]
+pub(crate) struct Watched {
+    tasks: Mutex<BTreeMap<(HostingId, String), AbortHandle>>,
+    /// A password and who was shown it change together.
+    turns: Turns,
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self { tasks: Mutex::default(), turns: Turns::at_once(1) }
+    }
+}
 
 impl Watched {
+    /// Waits until nobody else changes a password of the hosting.
+    pub(crate) async fn turn(&self, hosting: &HostingId) -> Turn {
+        self.turns.take(hosting).await
+    }
+
     fn stop(&self, hosting: &HostingId, user: &str) {
         let known = (hosting.clone(), user.to_owned());
-        let stopped = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&known);
+        let stopped = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&known);
         stopped.into_iter().for_each(|task| task.abort());
     }
 
     fn begin(&self, shown: &ShownPassword, task: AbortHandle) {
         let known = (shown.hosting.clone(), shown.user.clone());
-        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(known, task);
+        let before = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(known, task);
         before.into_iter().for_each(|task| task.abort());
     }
 }
@@ -78,7 +94,7 @@ pub(crate) fn follow(change: &mut Change<'_>, share: &Share) -> Result<(), Probl
     }
     let mut left = Vec::new();
     change.write(|rows| {
-        left = shown_passwords::take_of_share(rows, share.id)?.iter().map(|shown| residue_of(&shown.user)).collect();
+        left = shown_passwords::of_share(rows, share.id)?.iter().map(|shown| residue_of(&shown.user)).collect();
         left.iter().try_for_each(|one| residue::save(rows, share.id, one))
     })?;
     change.leave(left);
@@ -111,18 +127,36 @@ fn open(serve: &Arc<Serve>, shown: &ShownPassword) -> Result<OpenWork, Problem> 
 async fn watch(serve: Arc<Serve>, shown: ShownPassword, mut known: Option<OpenWork>) {
     let mut changes = serve.state.changes();
     loop {
-        if let Some(open) = known.take() {
-            open.told_to_stop().await;
-            open.closed(end_connections(&serve, &shown).await);
+        known = known.or_else(|| open(&serve, &shown).ok());
+        match known.take() {
+            Some(open) => {
+                open.told_to_stop().await;
+                open.closed(end_connections(&serve, &shown).await);
+            }
+            // It was ended before this process began.
+            None => drop(end_connections(&serve, &shown).await),
         }
-        let is_over = serve.state.table().share(shown.share).is_none_or(|share| share.state.is_final());
-        if is_over {
-            return;
+        let is_over = || serve.state.table().share(shown.share).is_none_or(|share| share.state.is_final());
+        loop {
+            if is_over() {
+                return forget_row(&serve, shown).await;
+            }
+            known = open(&serve, &shown).ok();
+            if known.is_some() {
+                break;
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
-        known = open(&serve, &shown).ok();
-        if known.is_none() && changes.changed().await.is_err() {
-            return;
-        }
+    }
+}
+
+/// Nothing is connected with it any more; what is known of it is in the share's residue.
+async fn forget_row(serve: &Arc<Serve>, shown: ShownPassword) {
+    let forgotten = serve.write(move |rows| shown_passwords::forget(rows, &shown.hosting, &shown.user)).await;
+    if let Err(error) = forgotten {
+        tracing::error!(error = %chain(&error), "what was shown of databases cannot be forgotten");
     }
 }
 

@@ -27,17 +27,16 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-pub(crate) use answer::AdapterError;
-
-use crate::broker::Broker;
+pub(crate) use crate::broker::Broker;
 use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
 use crate::token::random_hex;
+pub(crate) use answer::AdapterError;
 use host::{Host, Tls};
 use installed::{Installed, InstalledError, Terms};
 use runner::{Came, Runner, RunnerError};
 use secret::Secrets;
-use turns::Turns;
+pub(crate) use turns::{Turn, Turns};
 
 /// An adapter that broke so often is put aside …
 const BREAKS_MAX: usize = 5;
@@ -45,6 +44,8 @@ const BREAKS_MAX: usize = 5;
 const BREAKS_WITHIN_S: i64 = 300;
 /// So many calls of one adapter at a time; the runner has as many threads.
 const CALLS_AT_A_TIME: usize = 4;
+/// So many of them about one hosting.
+const CALLS_OF_ONE_AT_A_TIME: usize = 2;
 
 /// All adapters.
 #[derive(Debug)]
@@ -56,6 +57,9 @@ pub(crate) struct Adapters {
     tls: OnceLock<Tls>,
 }
 
+/// Decides once more, when it is a call's turn.
+pub(crate) type StillAllowed<'a> = &'a (dyn Fn() -> Result<(), Problem> + Send + Sync);
+
 /// One of them.
 #[derive(Debug)]
 struct Adapter {
@@ -64,6 +68,8 @@ struct Adapter {
     runner: tokio::sync::Mutex<Option<Arc<Runner>>>,
     places: tokio::sync::Semaphore,
     turns: Turns,
+    /// So that the calls of one hosting leave places to others.
+    places_of_one: Turns,
     breaks: Mutex<Vec<(Timestamp, String)>>,
 }
 
@@ -146,7 +152,8 @@ impl Adapters {
             description,
             runner: tokio::sync::Mutex::new(Some(Arc::new(runner))),
             places: tokio::sync::Semaphore::new(CALLS_AT_A_TIME),
-            turns: Turns::default(),
+            turns: Turns::at_once(1),
+            places_of_one: Turns::at_once(CALLS_OF_ONE_AT_A_TIME),
             breaks: Mutex::default(),
         });
         let view = adapter.view(&terms);
@@ -202,22 +209,49 @@ impl Adapters {
         named.into_iter().find(exports).ok_or_else(none)
     }
 
+    /// The same for somebody: what they may not do any more when it is their turn is not done.
+    pub(crate) async fn ask_if(
+        &self,
+        serve: &Arc<Serve>,
+        hosting: &Hosting,
+        function: (&str, &str),
+        (arguments, secrets): (Map<String, Value>, Secrets),
+        still_allowed: StillAllowed<'_>,
+    ) -> Result<Value, Problem> {
+        let name = self.serving(hosting, function.0)?;
+        self.call_if(serve, (&name, hosting), function, (arguments, secrets), still_allowed).await
+    }
+
+    /// Calls a function about a hosting: see [`Adapters::call_if`].
+    pub(crate) async fn call(
+        &self,
+        serve: &Arc<Serve>,
+        about: (&AdapterName, &Hosting),
+        function: (&str, &str),
+        arguments: Map<String, Value>,
+        secrets: Secrets,
+    ) -> Result<Value, Problem> {
+        self.call_if(serve, about, function, (arguments, secrets), &|| Ok(())).await
+    }
+
     /// Calls a function about a hosting. The hosting and, where the function takes one, an idempotency key are added to
     /// the arguments. A call whose runner dies is repeated once, with the same key.
-    pub(crate) async fn call(
+    async fn call_if(
         &self,
         serve: &Arc<Serve>,
         (name, hosting): (&AdapterName, &Hosting),
         (interface, function): (&str, &str),
-        arguments: Map<String, Value>,
-        secrets: Secrets,
+        (arguments, secrets): (Map<String, Value>, Secrets),
+        still_allowed: StillAllowed<'_>,
     ) -> Result<Value, Problem> {
         let adapter = self.loaded().get(name).cloned().ok_or_else(|| Problem::not_found("adapter"))?;
         adapter.refuse_if_put_aside()?;
         // Before the place, so that changes that wait for one another leave places to others.
         let _turn =
             if adapter.is_change(interface, function) { Some(adapter.turns.take(&hosting.id).await) } else { None };
+        let _place_of_one = adapter.places_of_one.take(&hosting.id).await;
         let _place = adapter.places.acquire().await.map_err(|error| Problem::internal(&error))?;
+        still_allowed()?;
         // As the operator has it now: what was granted before the wait may not be any more.
         let terms = read_terms(serve, &adapter.installed).await?;
         let settings = terms.settings(hosting.id.as_str());

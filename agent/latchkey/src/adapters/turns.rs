@@ -1,30 +1,41 @@
-//! Changes through one adapter come one after another for each hosting: none of its own comes between what one has read
-//! and what it writes.
+//! So many pieces of work at a time for each hosting; the others wait in the order of asking.
+//!
+//! Changes through one adapter come one after another: none comes between what one has read and what it writes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use latchkey_access::HostingId;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Whose turn it is, for each hosting that has a change under way.
-#[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<BTreeMap<HostingId, Arc<tokio::sync::Mutex<()>>>>);
+/// Whose turn it is, for each hosting that has work under way.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    at_once: usize,
+    hostings: Mutex<BTreeMap<HostingId, Arc<Semaphore>>>,
+}
 
 /// A turn; it ends on drop.
 #[derive(Debug)]
-pub(super) struct Turn(#[expect(dead_code, reason = "held")] OwnedMutexGuard<()>);
+pub(crate) struct Turn(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
 impl Turns {
+    /// So many at a time.
+    pub(crate) fn at_once(at_once: usize) -> Self {
+        Self { at_once, hostings: Mutex::default() }
+    }
+
     /// Waits for a turn, in the order of asking.
-    pub(super) async fn take(&self, hosting: &HostingId) -> Turn {
+    pub(crate) async fn take(&self, hosting: &HostingId) -> Turn {
         let turns = {
-            let mut hostings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut hostings = self.hostings.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody has a turn there, or waits for one.
             hostings.retain(|_, turns| Arc::strong_count(turns) > 1);
-            hostings.entry(hosting.clone()).or_default().clone()
+            let new = || Arc::new(Semaphore::new(self.at_once));
+            hostings.entry(hosting.clone()).or_insert_with(new).clone()
         };
-        Turn(turns.lock_owned().await)
+        // It is never closed.
+        Turn(turns.acquire_owned().await.ok())
     }
 }
 
@@ -44,7 +55,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_at_a_time_for_each_hosting() {
-        let turns = Turns::default();
+        let turns = Turns::at_once(1);
         let first = turns.take(&hosting("h1")).await;
         assert!(must_wait(&turns, "h1").await);
         assert!(!must_wait(&turns, "h2").await);
@@ -53,12 +64,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn as_many_at_a_time_as_there_are_places() {
+        let turns = Turns::at_once(2);
+        let _one = turns.take(&hosting("h1")).await;
+        let two = turns.take(&hosting("h1")).await;
+        assert!(must_wait(&turns, "h1").await);
+        drop(two);
+        assert!(!must_wait(&turns, "h1").await);
+    }
+
+    #[tokio::test]
     async fn hostings_without_changes_are_forgotten() {
-        let turns = Turns::default();
+        let turns = Turns::at_once(1);
         for id in ["h1", "h2", "h3"] {
             drop(turns.take(&hosting(id)).await);
         }
         let _turn = turns.take(&hosting("h4")).await;
-        assert_eq!(turns.0.lock().unwrap().len(), 1);
+        assert_eq!(turns.hostings.lock().unwrap().len(), 1);
     }
 }

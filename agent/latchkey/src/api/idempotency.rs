@@ -1,7 +1,7 @@
 //! Idempotency keys over calls: a repeated POST gets the first one's reply.
 
 use axum::http::HeaderMap;
-use latchkey_access::Actor;
+use latchkey_access::{Actor, Effect};
 use sha2::{Digest, Sha256};
 
 use super::call::Call;
@@ -15,6 +15,10 @@ const HEADER: &str = "idempotency-key";
 /// Runs a call, or answers with the reply that the first one with its key got.
 pub(crate) async fn once(call: Call, method: &str, path: &str, handler: Handler) -> Result<Reply, Problem> {
     let Some(key) = key_of(&call.headers)? else { return handler(call).await };
+    // Nothing is lost when a read runs again, and nobody has to keep what it told.
+    if latchkey_access::operation(call.param("operation")).is_some_and(|spec| spec.effect == Effect::Read) {
+        return handler(call).await;
+    }
     let (serve, now) = (call.serve.clone(), call.serve.state.clock.now());
     let caller = format!("{} {}", call.caller.via, whose(call.actor()));
     let hash: [u8; 32] = Sha256::new_with_prefix(method)

@@ -216,9 +216,11 @@ impl Run for DatabaseUserDelete {
         permit: Permit<Self>,
         input: WhichDatabaseUser,
     ) -> Result<DeletedDatabaseUser, Problem> {
+        let hosting = &context.hosting(&permit)?.id;
+        let _turn = context.serve.shown_passwords.turn(hosting).await;
         let name = context.existing(&permit, &input).await?;
         context.change_databases(&permit, "delete-user", json!({ "name": name.as_str() }), Secrets::default()).await?;
-        database_passwords::forget(&context.serve, &context.hosting(&permit)?.id, name.as_str()).await?;
+        database_passwords::forget(&context.serve, hosting, name.as_str()).await?;
         Ok(DeletedDatabaseUser {})
     }
 }
@@ -275,11 +277,12 @@ impl Context {
         function: &str,
         name: &UserName,
     ) -> Result<DatabasePassword, Problem> {
+        let hosting = self.hosting(permit)?.id.clone();
+        let _turn = self.serve.shown_passwords.turn(&hosting).await;
         let password = Secret::new_password()?;
         let secrets = Secrets::from([(PASSWORD.to_owned(), password.clone())]);
         let arguments = json!({ "name": name.as_str(), "password": PASSWORD });
         self.change_databases(permit, function, arguments, secrets).await?;
-        let hosting = self.hosting(permit)?.id.clone();
         match permit.share() {
             // Whoever lost access meanwhile is not told.
             Some(share) => {

@@ -197,7 +197,14 @@ impl Context {
             serde_json::Value::Object(arguments) => arguments,
             _ => serde_json::Map::new(),
         };
-        let answer = self.serve.adapters.ask(&self.serve, &hosting, function, arguments, secrets).await?;
+        // It may have waited for others: whoever lost their access meanwhile has it not done.
+        let again = || {
+            let (table, now) = (self.serve.state.table(), self.serve.state.clock.now());
+            let now = decide::<O>(&table, permit.actor(), permit.instance(), now)?;
+            if now.share() == permit.share() { Ok(()) } else { Err(Problem::not_found("share")) }
+        };
+        let asked = self.serve.adapters.ask_if(&self.serve, &hosting, function, (arguments, secrets), &again);
+        let answer = asked.await?;
         serde_json::from_value(answer).map_err(|error| Problem::internal(&error))
     }
 

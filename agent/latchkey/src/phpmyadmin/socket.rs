@@ -27,7 +27,12 @@ const MOST_CONNECTIONS: usize = 256;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Question {
     /// To begin a session with the token of a link.
-    SignIn { token: String },
+    SignIn {
+        token: String,
+        /// What the browser says of the page that posted it.
+        origin: Option<String>,
+        referrer: Option<String>,
+    },
     /// For the account of a session.
     Credentials { session: String, cookie: String },
     /// To end a session.
@@ -86,7 +91,13 @@ async fn converse(serve: &Arc<Serve>, stream: UnixStream) {
 
 async fn answer(serve: &Arc<Serve>, question: Question) -> Answer {
     match question {
-        Question::SignIn { token } => sign_in(serve, &token).await.unwrap_or(REFUSED),
+        Question::SignIn { token, origin, referrer } => {
+            // A page elsewhere must not sign somebody in; its token is not even looked at.
+            if !comes_from(&serve.config.gateway.url, origin.as_deref(), referrer.as_deref()) {
+                return REFUSED;
+            }
+            sign_in(serve, &token).await.unwrap_or(REFUSED)
+        }
         Question::Credentials { session, cookie } => {
             let account = Token::parse(&cookie).and_then(|cookie| sessions::account(serve, &session, &cookie));
             account.map_or(REFUSED, |account| Answer::Credentials {
@@ -99,6 +110,18 @@ async fn answer(serve: &Arc<Serve>, question: Question) -> Answer {
             Token::parse(&cookie).into_iter().for_each(|cookie| sessions::sign_out(serve, &session, &cookie));
             Answer::Done { ok: true }
         }
+    }
+}
+
+/// Whether a form was posted by the gateway: by the rule of the hand-over to WP Admin (`redemption.php`).
+///
+/// Browsers name the origin of a form that goes from TLS to none as null. Its referrer they still tell, and no page can
+/// claim to be another. A client that is no browser names none.
+fn comes_from(gateway: &str, origin: Option<&str>, referrer: Option<&str>) -> bool {
+    match origin {
+        None => true,
+        Some("null") => referrer.and_then(|referrer| referrer.strip_suffix('/')) == Some(gateway),
+        Some(origin) => origin == gateway,
     }
 }
 
@@ -125,5 +148,21 @@ async fn sign_in(serve: &Arc<Serve>, token: &str) -> Option<Answer> {
             serve.record(caller, note.detail(problem.detail), outcome).await;
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comes_from;
+
+    #[test]
+    fn only_the_gateways_own_page_signs_somebody_in() {
+        let gateway = "https://access.example.org";
+        let comes = |origin, referrer| comes_from(gateway, origin, referrer);
+        assert!(comes(Some(gateway), None) && comes(None, None));
+        assert!(comes(Some("null"), Some("https://access.example.org/")));
+        assert!(!comes(Some("https://evil.example"), Some("https://access.example.org/")));
+        assert!(!comes(Some("null"), Some("https://evil.example/")) && !comes(Some("null"), None));
+        assert!(!comes(Some("https://access.example.org.evil.example"), None));
     }
 }

@@ -59,14 +59,17 @@ impl Phpmyadmin {
             .context("write the pool of phpMyAdmin")?;
         php.daemon.signal(rustix::process::Signal::USR2)?;
         let here = |path: &Path| path.display().to_string();
-        let locations = filled("nginx/phpmyadmin.conf", &[
-            ("/usr/lib/latchkey/phpmyadmin", &here(&ours)),
-            ("/run/latchkey/phpmyadmin.sock", &here(&self.socket)),
-            ("/run/php/phpmyadmin.sock", &here(&pool)),
-            (DEBIANS, &here(&tree)),
-            ("/run/mysqld/mysqld.sock", &here(database)),
-            ("fastcgi_params", &here(&ground.path().join("nginx/fastcgi_params"))),
-        ])?;
+        let locations = filled(
+            "nginx/phpmyadmin.conf",
+            &[
+                ("/usr/lib/latchkey/phpmyadmin", &here(&ours)),
+                ("/run/latchkey/phpmyadmin.sock", &here(&self.socket)),
+                ("/run/php/phpmyadmin.sock", &here(&pool)),
+                (DEBIANS, &here(&tree)),
+                ("/run/mysqld/mysqld.sock", &here(database)),
+                ("fastcgi_params", &here(&ground.path().join("nginx/fastcgi_params"))),
+            ],
+        )?;
         let block = format!(
             "server {{\n  listen 127.0.0.1:{};\n  server_name 127.0.0.1;\n  access_log {}/access-phpmyadmin.log;\n{locations}}}\n",
             self.port,
@@ -116,12 +119,15 @@ impl Phpmyadmin {
     fn pool(&self, ground: &Ground, listen: &Path) -> Result<String> {
         let scratch = ground.path().join("phpmyadmin-tmp");
         let (user, group) = (format!("user = {}", self.user.name), format!("group = {}", self.user.gid));
-        filled("phpmyadmin/pool.conf", &[
-            ("user = phpmyadmin", &user),
-            ("\ngroup = phpmyadmin", &format!("\n{group}")),
-            ("/run/php/phpmyadmin.sock", &listen.display().to_string()),
-            ("/var/lib/latchkey-phpmyadmin", &scratch.display().to_string()),
-        ])
+        filled(
+            "phpmyadmin/pool.conf",
+            &[
+                ("user = phpmyadmin", &user),
+                ("\ngroup = phpmyadmin", &format!("\n{group}")),
+                ("/run/php/phpmyadmin.sock", &listen.display().to_string()),
+                ("/var/lib/latchkey-phpmyadmin", &scratch.display().to_string()),
+            ],
+        )
     }
 }
 
