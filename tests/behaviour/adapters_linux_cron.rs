@@ -207,10 +207,14 @@ fn what_cron_does_not_take_is_refused_and_the_old_crontab_stays(node: &Node) {
     let linux = Linux::with(node, "linux-cron-bad", FOREIGN);
     linux.create(&entry("61 * * * *", "true", "bad")).failed(6, "bad minute");
     linux.create(&entry("@reboot", "true", "bad")).failed(5, "five fields");
-    for command in ["date +%F", "true\n* * * * * false", "true\\"] {
+    for command in ["date \\%F", "true\n* * * * * false", "true\\", "* true", &"x".repeat(999)] {
         linux.create(&entry("1 2 * * *", command, "bad")).failed(5, "command");
     }
     linux.create(&entry("1 2 * * *", "true", "bad\n* * * * * false")).failed(5, "tag");
+    linux.is("");
+    let _ = linux.create(&entry("1 2 * * *", "date +%F", "good")).done();
+    linux.is("# latchkey: good\n1 2 * * * date +\\%F\n");
+    let _ = linux.delete(&linux.tagged("good")).done();
     linux.is("");
 }
 

@@ -15,6 +15,8 @@ use table::{Found, Table, is_tag};
 
 /// So often a change is made anew when somebody else was faster.
 const TRIES: u32 = 5;
+/// cron takes no longer command, as it stands in the line.
+const COMMAND_MAX_BYTES: usize = 998;
 
 impl Cron for Linux {
     fn list_entries(_: Hosting) -> Result<Vec<ListedEntry>> {
@@ -134,11 +136,28 @@ fn check(entry: &Entry, before: Option<&Entry>) -> Result<()> {
         if command.contains(|sign: char| sign.is_control() && sign != '\t') {
             return expected("one line without control characters");
         }
-        if command.contains('%') || command.ends_with('\\') {
-            return expected("no %, which ends a command in a crontab, and no \\ at the end: put it into a script");
+        if command.starts_with('*') || command.ends_with('\\') {
+            return expected("a command that neither begins with *, which cron takes for a field, nor ends in \\");
+        }
+        if tag.is_none() && command.contains('%') {
+            return expected(
+                "no %, which ends a command in a crontab: only that of an entry with a tag is written so that it does not",
+            );
+        }
+        if !command.match_indices('%').all(|(at, _)| is_whole(command, at)) {
+            return expected("an even number of \\ before a %: a crontab cannot hold the other");
+        }
+        if command.len() + command.matches('%').count() > COMMAND_MAX_BYTES {
+            return expected("at most 998 bytes, each % counted twice: put it into a script");
         }
     }
     Ok(())
+}
+
+/// Whether cron takes a `\` before the percent sign there for the one that is put before it, and not for another's.
+fn is_whole(command: &str, at: usize) -> bool {
+    let before = command.get(..at).unwrap_or_default();
+    (before.len() - before.trim_end_matches('\\').len()).is_multiple_of(2)
 }
 
 fn is_schedule(schedule: &str) -> bool {

@@ -1,8 +1,10 @@
 //! A crontab as lines of bytes, some of which are entries. What is not changed stays byte for byte.
 //!
 //! The agent's own entries have a comment before them, `# latchkey: TAG`. One that does not run is a comment itself:
-//! `# latchkey off: 5 4 * * * COMMAND`.
+//! `# latchkey off: 5 4 * * * COMMAND`. Theirs are commands as the shell gets them: a `%` has a `\` before it in the line. Other
+//! entries have commands as they stand there.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use sdk::cron::{Entry, ListedEntry};
@@ -68,9 +70,10 @@ impl Table {
             let before = std::mem::replace(&mut tag, tag_of(line));
             let Some(parts) = Parts::of(line) else { continue };
             let from = if before.is_some() { number - 1 } else { number };
+            let command = String::from_utf8_lossy(parts.command);
             let entry = Entry {
                 schedule: schedule(parts.schedule),
-                command: String::from_utf8_lossy(parts.command).into_owned(),
+                command: if before.is_some() { for_the_shell(&command) } else { command.into_owned() },
                 tag: before,
                 enabled: parts.enabled,
             };
@@ -103,7 +106,7 @@ impl Table {
     /// Adds an entry at the end.
     pub(super) fn add(&mut self, entry: &Entry) {
         self.lines.extend(entry.tag.as_deref().map(tag_line));
-        self.lines.push(line(entry.enabled, entry.schedule.as_bytes(), b" ", entry.command.as_bytes()));
+        self.lines.push(line(entry.enabled, entry.schedule.as_bytes(), b" ", in_the_line(entry).as_bytes()));
     }
 
     /// Puts an entry where another one is. What is the same stays as it was written.
@@ -111,7 +114,8 @@ impl Table {
         let (old, Some(there)) = (&at.listed.entry, self.lines.get(at.line)) else { return };
         let Some(Parts { schedule, gap, command, .. }) = Parts::of(there) else { return };
         let schedule = if entry.schedule == old.schedule { schedule } else { entry.schedule.as_bytes() };
-        let command = if entry.command == old.command { command } else { entry.command.as_bytes() };
+        let written = in_the_line(entry);
+        let command = if entry.command == old.command { command } else { written.as_bytes() };
         let new = line(entry.enabled, schedule, gap, command);
         let tag = if entry.tag == old.tag {
             self.lines.get(at.from..at.line).unwrap_or_default().to_vec()
@@ -176,6 +180,33 @@ fn schedule(written: &[u8]) -> String {
     nickname.map_or(fields, |(_, meaning)| (*meaning).to_owned())
 }
 
+/// A command as it stands in the line.
+fn in_the_line(entry: &Entry) -> Cow<'_, str> {
+    match entry.tag {
+        Some(_) => entry.command.replace('%', "\\%").into(),
+        None => entry.command.as_str().into(),
+    }
+}
+
+/// What cron gives to the shell of what stands in a line: a `%` for `\%`. One that stands alone is a line end, and what comes
+/// after it is what the command reads; no entry of the agent's has one.
+fn for_the_shell(written: &str) -> String {
+    let (mut given, mut is_escaped) = (String::new(), false);
+    for sign in written.chars() {
+        let was_escaped = is_escaped;
+        is_escaped = sign == '\\' && !was_escaped;
+        match sign {
+            '%' if was_escaped => {
+                given.pop();
+                given.push('%');
+            }
+            '%' => given.push('\n'),
+            _ => given.push(sign),
+        }
+    }
+    given
+}
+
 fn tag_of(line: &[u8]) -> Option<String> {
     let tag = std::str::from_utf8(line.strip_prefix(TAG)?.trim_ascii_end()).ok()?;
     is_tag(tag).then(|| tag.to_owned())
@@ -230,6 +261,27 @@ mod tests {
             told("1 2 * * *", "z", None, false),
         ];
         assert_eq!(listed(ours), told);
+    }
+
+    #[test]
+    fn of_an_entry_of_the_agents_a_percent_sign_is_one_and_of_others_all_stands_as_it_is() {
+        let text = b"# latchkey: t\n1 2 * * * a \\% b \\\\\\% c\n1 2 * * * a \\% b\n# latchkey: u\n1 2 * * * a % b\n";
+        let all = [
+            told("1 2 * * *", "a % b \\\\% c", Some("t"), true),
+            told("1 2 * * *", "a \\% b", None, true),
+            told("1 2 * * *", "a \n b", Some("u"), true),
+        ];
+        assert_eq!(listed(text), all);
+        let mut table = Table::parse(b"");
+        for found in Table::parse(text).entries().iter().take(2) {
+            table.add(&found.listed.entry);
+        }
+        assert!(text.starts_with(&table.text()) && !table.text().is_empty());
+        // Put away and put back, it stands as it stood.
+        let mut table = Table::parse(text);
+        let at = table.entries().remove(2);
+        table.put(&at, &Entry { enabled: false, ..at.listed.entry.clone() });
+        assert_eq!(listed(&table.text())[2], told("1 2 * * *", "a \n b", Some("u"), false));
     }
 
     #[test]

@@ -126,8 +126,12 @@ fn what_is_no_line_of_a_crontab_is_refused_by_its_parameter() {
         let refused = create(entry);
         assert!(matches!(&refused, Err(Error::Invalid(field)) if field.name == name), "{entry:?}: {refused:?}");
     };
-    for command in ["", "  ", " a", "a ", "a\nb", "a\r", "a\0", "date +%F", "a \\% b", "a\\", "\u{85}"] {
+    for command in ["", "  ", " a", "a ", "a\nb", "a\r", "a\0", "date +%F", "a \\% b", "a\\", "\u{85}", "* a"] {
         refused("command", &entry(command, None));
+    }
+    let tagged = |command: &str| entry(command, Some("t"));
+    for command in ["a \\% b", "a \\\\\\% b", "a % b\\%", &"%".repeat(500), &"x".repeat(999)] {
+        refused("command", &tagged(command));
     }
     for schedule in
         ["", "* * * *", "* * * * * *", "*  * * * *", "@daily", "\n* * * *", "* * * * %", "a * * * *", "#1 * * * *"]
@@ -140,6 +144,14 @@ fn what_is_no_line_of_a_crontab_is_refused_by_its_parameter() {
     assert_eq!(host.crontab(), b"");
     create(&entry("a 'b' \"c\" \\d | e=f\t# \u{fc}", Some(&"a".repeat(64)))).unwrap();
     assert_eq!(list()[0].entry.command, "a 'b' \"c\" \\d | e=f\t# \u{fc}");
+    host.has_crontab("");
+    for command in ["date +%F", "a \\\\% b%%", &"%".repeat(499), &"x".repeat(998)] {
+        create(&tagged(command)).unwrap();
+        let listed = list().remove(0);
+        assert_eq!(listed.entry, tagged(command));
+        assert_eq!(host.crontab(), format!("# latchkey: t\n5 4 * * * {}\n", command.replace('%', "\\%")).into_bytes());
+        delete("k9", &listed).unwrap();
+    }
     // What somebody else wrote may stay.
     host.has_crontab("@reboot date +\\%F\n");
     let listed = list().remove(0);
