@@ -99,8 +99,7 @@ impl Crontabs {
     /// in its words, and changes nothing. Changes of one user's wait for each other; somebody who runs `crontab` in the
     /// same milliseconds is not waited for. Blocks.
     pub(crate) fn replace(&self, hosting: &Hosting, was: &str, text: &[u8]) -> Result<(), Refusal> {
-        let absent = "the broker's configuration has no crontab_program: crontabs are only read";
-        let program = self.program.as_deref().ok_or_else(|| Refusal::invalid("crontab_program", absent))?;
+        let program = self.expect_written()?;
         let turn = self.turns.take(&hosting.system_user, PATIENCE);
         let _turn = turn.ok_or_else(|| Refusal::busy("the crontab is being replaced"))?;
         let there = self.open(hosting)?.map(read).transpose();
@@ -116,6 +115,12 @@ impl Crontabs {
             Ok(()) => Ok(()),
             Err(said) => Err(Refusal::invalid("text", said)),
         }
+    }
+
+    /// The program, if the operator lets serve say what cron runs.
+    pub(crate) fn expect_written(&self) -> Result<&Path, Refusal> {
+        let absent = "the broker's configuration has no crontab_program: crontabs are only read";
+        self.program.as_deref().ok_or_else(|| Refusal::invalid("crontab_program", absent))
     }
 
     /// The group that may write into the directory, which is no group of anything else.

@@ -10,6 +10,7 @@ pub mod audit_heads;
 mod commands;
 pub mod config;
 mod config_files;
+mod cron_runs;
 mod crontabs;
 pub mod directories;
 mod files_workers;

@@ -1,10 +1,11 @@
-//! A process of the operator's: started with a cleared environment and in a process group of its own, watched, and ended.
+//! A process of the operator's, or of a hosting's user: started with a cleared environment and in a process group of its own, watched, and ended.
 //!
 //! The group ends when its first process does, when its time is over, when it writes too much, and when serve hangs up.
 //! A process of root's that makes a group or a session of its own, as daemons do, is not found any more; the unit ends it
 //! with the broker. One of a hosting's user is in a PID namespace, which ends as a whole.
 
 use std::{
+    ffi::OsString,
     io::{self, Write as _},
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -25,7 +26,7 @@ use rustix::{
 
 use crate::spawn;
 
-/// Where programs find others.
+/// Where programs of the operator's find others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What is to run, checked.
@@ -35,12 +36,21 @@ pub(crate) struct Start<'a> {
     pub(crate) program: &'a Path,
     /// Its arguments.
     pub(crate) arguments: Vec<String>,
+    /// All that its environment is.
+    pub(crate) environment: Vec<(&'static str, OsString)>,
     /// What it reads; no more than a pipe takes at once.
     pub(crate) stdin: Vec<u8>,
     /// User and group; root if there are none.
     pub(crate) user: Option<(u32, u32)>,
     /// Wall-clock time.
     pub(crate) time: Duration,
+}
+
+impl Start<'_> {
+    /// The environment of what the operator runs.
+    pub(crate) fn operators_environment() -> Vec<(&'static str, OsString)> {
+        vec![("PATH", PATH.into()), ("LANG", "C".into())]
+    }
 }
 
 /// What came of it.
@@ -80,8 +90,7 @@ pub(crate) fn run(start: Start<'_>, connection: Option<&FrameSocket>) -> Result<
     };
     command
         .args(&start.arguments)
-        .env("PATH", PATH)
-        .env("LANG", "C")
+        .envs(start.environment)
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -9,7 +9,7 @@ use std::{
 };
 
 use latchkey_protocol::{
-    CRONTAB_TEXT_MAX_BYTES, CommandCall, ConfigFileCall, ConfigFileWish, FrameSocket, HostingRegistration,
+    CRONTAB_TEXT_MAX_BYTES, CommandCall, ConfigFileCall, ConfigFileWish, CronRun, FrameSocket, HostingRegistration,
     PHP_DEADLINE_MAX_MS, PhpCall, Purpose, RecordedHead, RegisteredHosting, Reply, Request,
 };
 use rustix::{
@@ -24,6 +24,7 @@ use crate::{
     commands::{CommandError, Commands},
     config::Config,
     config_files::{ConfigFileError, ConfigFiles},
+    cron_runs::CronRuns,
     crontabs::Crontabs,
     files_workers::{FilesWorkers, StartError},
     journal::Journal,
@@ -47,6 +48,7 @@ pub struct Broker {
     files_workers: FilesWorkers,
     crontabs: Crontabs,
     logs: Logs,
+    cron_runs: CronRuns,
     adapters: Option<Adapters>,
     commands: Option<Commands>,
     config_files: Option<ConfigFiles>,
@@ -87,6 +89,7 @@ impl Broker {
             files_workers,
             crontabs,
             logs,
+            cron_runs: CronRuns::default(),
             adapters,
             commands,
             config_files,
@@ -107,6 +110,7 @@ impl Broker {
                 alone(one(descriptors).and_then(|text| self.replace_crontab(&hosting, &was, text)))
             }
             Request::OpenLog { hosting, path } => none(descriptors).and_then(|()| self.open_log(&hosting, &path)),
+            Request::RunCronEntry(run) => none(descriptors).and_then(|()| self.run_cron_entry(&run, connection)),
             Request::OpenFiles { hosting } => none(descriptors).and_then(|()| self.open_files(&hosting)),
             Request::StopFiles { hosting } => alone(none(descriptors).and_then(|()| self.stop_files(&hosting))),
             Request::CompileAdapter { adapter } => {
@@ -235,6 +239,14 @@ impl Broker {
     fn open_log(&self, hosting: &str, path: &str) -> Result<Answer, Refusal> {
         let descriptor = self.logs.open(&self.readmitted(hosting)?, path)?;
         Ok(Answer { reply: Reply::Log, descriptor })
+    }
+
+    fn run_cron_entry(&self, run: &CronRun, connection: &FrameSocket) -> Result<Answer, Refusal> {
+        let hosting = self.readmitted(&run.hosting)?;
+        self.crontabs.expect_written()?;
+        let ended = self.cron_runs.run(run, &hosting, connection)?;
+        let reply = Reply::CommandEnded { end: ended.end, stdout_bytes: ended.stdout_bytes };
+        Ok(Answer { reply, descriptor: Some(ended.written) })
     }
 
     /// A registered hosting whose account still is what it was.

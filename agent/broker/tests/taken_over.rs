@@ -30,8 +30,8 @@ use std::{
 };
 
 use latchkey_protocol::{
-    Asked, CommandCall, ConfigFileCall, ConfigFileWish, FRAME_MAX_BYTES, FrameSocket, HostingRegistration, PhpCall,
-    PhpEnd, Purpose, RefusalCode, Reply, Request, seal_text,
+    Asked, CommandCall, ConfigFileCall, ConfigFileWish, CronRun, FRAME_MAX_BYTES, FrameSocket, HostingRegistration,
+    PhpCall, PhpEnd, Purpose, RefusalCode, Reply, Request, seal_text,
 };
 use node::{Node, check_refused};
 use rustix::{
@@ -135,6 +135,8 @@ fn no_verb_works_for_a_hosting_that_is_not_registered() {
         check_refused(&ask_with(&node, replace, vec![seal_text(b"").unwrap()]), RefusalCode::NotFound, field);
         let log = Request::OpenLog { hosting: hosting(), path: "/var/log/x".into() };
         check_refused_and_logged(&node, log, RefusalCode::NotFound, field);
+        let run = CronRun { hosting: hosting(), command: "true".into(), deadline_ms: 1000 };
+        check_refused_and_logged(&node, Request::RunCronEntry(run), RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::OpenFiles { hosting: hosting() }, RefusalCode::NotFound, field);
         check_refused_and_logged(&node, Request::StopFiles { hosting: hosting() }, RefusalCode::NotFound, field);
         let reply = ask_with(&node, Request::StartPhp(call(&hosting(), "")), of_call());

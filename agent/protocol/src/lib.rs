@@ -12,6 +12,7 @@ mod bytes;
 mod chain;
 mod command;
 mod config_file;
+mod cron;
 mod file_tasks;
 mod files;
 mod frame;
@@ -32,6 +33,7 @@ pub use command::{
 pub use config_file::{
     CONFIG_FILE_MAX_BYTES, CONFIG_FILE_NAME_MAX_BYTES, CONFIG_FILES_MAX, ConfigFileCall, ConfigFileCame, ConfigFileWish,
 };
+pub use cron::{CRON_COMMAND_MAX_BYTES, CRON_RUN_DEADLINE_MAX_MS, CronRun};
 pub use file_tasks::{FileListing, FileMark, FileOrder, FileTask, FileTaskDone, FileWork};
 pub use files::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,

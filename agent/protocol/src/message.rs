@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandCall, CommandEnd, ConfigFileCall, ConfigFileCame, RecordedHead};
+use crate::{CommandCall, CommandEnd, ConfigFileCall, ConfigFileCame, CronRun, RecordedHead};
 
 /// The longest wall-clock time that a PHP call may ask for, in milliseconds.
 pub const PHP_DEADLINE_MAX_MS: u32 = 600_000;
@@ -76,6 +76,9 @@ pub enum Request {
         /// Absolute, without `.` and `..`.
         path: String,
     },
+    /// Runs what could stand in the crontab of a hosting's system user, as that user. Answered by [`Reply::CommandEnded`] when
+    /// it has ended; closing the connection, also for sending alone, kills it.
+    RunCronEntry(CronRun),
     /// Starts a files worker for a hosting. Answered by [`Reply::Files`].
     OpenFiles {
         /// The hosting's id.
@@ -351,6 +354,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cron_entry_is_run_by_its_command_for_so_long() {
+        check(
+            Request::RunCronEntry(CronRun { hosting: "h1".into(), command: "date +%F".into(), deadline_ms: 5 }),
+            r#"{"run_cron_entry":{"hosting":"h1","command":"date +%F","deadline_ms":5}}"#,
+        );
+    }
+
+    #[test]
     fn a_configuration_file_is_asked_for_by_names() {
         let wish = ConfigFileWish::Write { name: "h1.conf".into(), version: None };
         check(
@@ -383,6 +394,7 @@ mod tests {
             r#"{"read_crontab":{"hosting":"h1","user":"root"}}"#,
             r#"{"replace_crontab":{"hosting":"h1"}}"#,
             r#"{"replace_crontab":{"hosting":"h1","was":"","text":"* * * * * id"}}"#,
+            r#"{"run_cron_entry":{"hosting":"h1","command":"id","deadline_ms":1,"user":"root"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":""}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":"","purpose":"ordinary"}}"#,
             r#"{"start_php":{"hosting":"h1","docroot":"","deadline_ms":1,"purpose":"most"}}"#,

@@ -102,6 +102,7 @@ impl Commands {
         let start = Start {
             program: &line.program,
             arguments: filled.arguments,
+            environment: Start::operators_environment(),
             stdin: filled.stdin,
             user: match line.runs_as {
                 RunsAs::Root => None,

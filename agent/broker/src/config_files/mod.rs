@@ -272,7 +272,9 @@ fn take_up(section: &Section) {
 fn run(program: &Program, time: Duration, connection: Option<&FrameSocket>) -> Result<Option<String>, ConfigFileError> {
     roots_own::look_at(&program.path)?;
     let (arguments, stdin) = (program.arguments.clone(), Vec::new());
-    let came = process::run(Start { program: &program.path, arguments, stdin, user: None, time }, connection)?;
+    let environment = Start::operators_environment();
+    let start = Start { program: &program.path, arguments, environment, stdin, user: None, time };
+    let came = process::run(start, connection)?;
     if came.end == (CommandEnd::Exited { code: 0 }) {
         return Ok(None);
     }
