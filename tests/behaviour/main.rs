@@ -25,6 +25,7 @@ mod caches;
 mod certificates;
 mod cli;
 mod crash;
+mod cron;
 mod databases;
 mod delegation;
 mod doctor;
@@ -69,7 +70,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 26] = [
+const HOSTINGS: [&str; 27] = [
     ONE,
     TWO,
     FILES,
@@ -96,6 +97,7 @@ const HOSTINGS: [&str; 26] = [
     "planted",
     "whole",
     "bare",
+    "clock",
 ];
 const ONE: &str = "one";
 const TWO: &str = "two";
@@ -238,6 +240,7 @@ fn main() -> ExitCode {
         databases::trials(),
         phpmyadmin::trials(),
         logs::trials(),
+        cron::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

@@ -120,11 +120,13 @@ fn the_privileges_of_a_role_are_frozen_at_grant(node: &Node) {
 fn catalogued_operations_that_nothing_serves_say_so(node: &Node) {
     paper(node, "unserved", PAPERS);
     let owner = Api::acting_as(node, &sites::owner_of("unserved"));
-    owner.operate("unserved", "cron.create", &json!({})).refused(501, "unsupported");
+    owner.operate("unserved", "backup.create", &json!({})).refused(501, "unsupported");
     owner.operate("unserved", "coffee.brew", &json!({})).refused(404, "not_found");
-    Api::acting_as(node, &person("stranger")).operate("unserved", "cron.create", &json!({})).refused(404, "not_found");
+    Api::acting_as(node, &person("stranger"))
+        .operate("unserved", "backup.create", &json!({}))
+        .refused(404, "not_found");
     let full = share(node, "unserved", &person("guest"), &json!({ "role": "full_access" })).shown();
-    assert!(full["unavailable"].as_array().unwrap().contains(&json!("hosting.manage_cron")), "{full}");
+    assert!(full["unavailable"].as_array().unwrap().contains(&json!("wordpress.manage_backups")), "{full}");
     assert!(!full["unavailable"].as_array().unwrap().contains(&json!("wordpress.create_sso_link")), "{full}");
 }
 

@@ -58,6 +58,11 @@ macro_rules! operation_rows {
             FileCopy "file.copy" ManageFileManager Change Now "Copy a file or folder of the hosting";
             FileDelete "file.delete" ManageFileManager Destroy Now "Move something into the hosting's trash, or delete it for good";
             FileSetMode "file.set_mode" ManageFileManager Change Now "Change the permission bits of a file of the hosting";
+            CronList "cron.list" ManageCron Read Now "List what the hosting's crontab runs, and when";
+            CronCreate "cron.create" ManageCron Change Now "Have cron run a command at set times";
+            CronUpdate "cron.update" ManageCron Change Now "Change a cron entry that was made here, or disable it";
+            CronDelete "cron.delete" ManageCron Destroy Now "Delete a cron entry that was made here";
+            CronRun "cron.run" ManageCron Change HALF_HOUR "Run a cron entry that was made here at once, as a job with its output";
             PhpmyadminOpen "phpmyadmin.open" PhpmyadminSso Change Now "Make a link that opens phpMyAdmin for one database, once";
         }
     };
@@ -88,6 +93,11 @@ pub enum Runs {
     },
     /// As server-sent events that go on until the listener hangs up or access ends.
     Stream,
+}
+
+impl Runs {
+    /// As a job of at most half an hour.
+    pub const HALF_HOUR: Self = Self::Job { deadline: Duration::from_secs(1800) };
 }
 
 /// One row of the table.
@@ -148,13 +158,13 @@ pub fn operation(name: &str) -> Option<&'static OperationSpec> {
 /// The operations as types.
 pub mod rows {
     pub use super::{
-        ActivityList, DatabaseCreate, DatabaseDelete, DatabaseGrantSet, DatabaseList, DatabaseRename,
-        DatabaseUserCreate, DatabaseUserDelete, DatabaseUserList, DatabaseUserSetPassword, FileCopy, FileDelete,
-        FileList, FileMakeDir, FileRead, FileRename, FileSetMode, FileStat, FileWrite, FtpAccountCreate,
-        FtpAccountDelete, FtpAccountList, FtpAccountUpdate, IndexingSet, IndexingShow, LogFollow, LogList, LogRead,
-        MaintenanceSet, MaintenanceShow, PhpmyadminOpen, SftpAccountCreate, SftpAccountDelete, SftpAccountList,
-        SftpAccountUpdate, ShareInvite, ShareList, ShareResend, ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow,
-        SsoOpen, SsoUsers,
+        ActivityList, CronCreate, CronDelete, CronList, CronRun, CronUpdate, DatabaseCreate, DatabaseDelete,
+        DatabaseGrantSet, DatabaseList, DatabaseRename, DatabaseUserCreate, DatabaseUserDelete, DatabaseUserList,
+        DatabaseUserSetPassword, FileCopy, FileDelete, FileList, FileMakeDir, FileRead, FileRename, FileSetMode,
+        FileStat, FileWrite, FtpAccountCreate, FtpAccountDelete, FtpAccountList, FtpAccountUpdate, IndexingSet,
+        IndexingShow, LogFollow, LogList, LogRead, MaintenanceSet, MaintenanceShow, PhpmyadminOpen, SftpAccountCreate,
+        SftpAccountDelete, SftpAccountList, SftpAccountUpdate, ShareInvite, ShareList, ShareResend, ShareRevoke,
+        ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
     };
 }
 

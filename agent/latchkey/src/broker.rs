@@ -1,5 +1,6 @@
 //! The broker as serve sees it: one request, one reply, on a connection of its own.
 
+mod cron_run;
 mod operators;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use latchkey_protocol::{
     RegisteredHosting, Reply, Request, seal_text,
 };
 
+pub(crate) use cron_run::run_cron_entry;
 pub(crate) use operators::{CommandEnded, config_file, run_command};
 
 use crate::counted::COUNTED;

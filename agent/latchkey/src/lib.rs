@@ -14,6 +14,7 @@ mod cli;
 mod clock;
 mod config;
 mod counted;
+mod cron;
 mod database_passwords;
 mod databases;
 mod doors;
@@ -29,6 +30,7 @@ mod gateway;
 #[cfg(test)]
 mod golden;
 mod guesses;
+mod jobs;
 mod logs;
 mod mail;
 mod net;

@@ -140,6 +140,11 @@ impl Problem {
         self.code == Code::Forbidden || (self.code == Code::NotFound && self.rule.is_some())
     }
 
+    /// Whether an adapter says that somebody else was faster: what was read is not what is there.
+    pub(crate) fn is_of_somebody_elses_change(&self) -> bool {
+        matches!(self.adapter_error, Some(AdapterError::Changed | AdapterError::NotFound))
+    }
+
     /// The same with another HTTP status.
     pub(crate) const fn with_status(mut self, status: u16) -> Self {
         self.status = status;

@@ -21,7 +21,9 @@ use crate::mail::post_office::PostOffice;
 use crate::serve::Serve;
 use crate::state::State;
 use crate::wordpress::{reaper, redeemer, scan};
-use crate::{api, background, database_passwords, file_manager, ftp, gateway, notify, phpmyadmin, privileges, sftp};
+use crate::{
+    api, background, cron, database_passwords, file_manager, ftp, gateway, jobs, notify, phpmyadmin, privileges, sftp,
+};
 
 /// Runs the agent until it is told to stop.
 pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
@@ -51,6 +53,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     }
     background::sweep_at_start(&serve).await;
     database_passwords::watch_all(&serve).await;
+    jobs::fail_cut_off(&serve).await;
 
     let host_key = serve.config.sftp.as_ref().map(sftp::host_key).transpose()?;
     serve.state.set_file_doors(FileDoors::of(&serve.config, host_key.as_ref()));
@@ -64,6 +67,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::expire_shares(serve.clone()));
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
     tokio::spawn(background::look_again(serve.clone()));
+    tokio::spawn(cron::settle_for_ever(serve.clone()));
     tokio::spawn(events::write_down(serve.clone()));
     tokio::spawn(scan::look_when_due(serve.clone()));
     tokio::spawn(background::catch_up(serve.clone()));

@@ -20,6 +20,7 @@ use crate::database_passwords::{self, Watched};
 use crate::databases::Server;
 use crate::file_manager::FileManager;
 use crate::files::Files;
+use crate::jobs::Jobs;
 use crate::phpmyadmin::Sessions;
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
@@ -52,6 +53,7 @@ pub(crate) struct Serve {
     pub(crate) scans: Scans,
     pub(crate) presses: Presses,
     pub(crate) events: Events,
+    pub(crate) jobs: Jobs,
     pub(crate) started_at: Timestamp,
     records: mpsc::Sender<Record>,
 }
@@ -89,6 +91,7 @@ impl Serve {
             scans: Scans::default(),
             presses: Presses::default(),
             events: Events::default(),
+            jobs: Jobs::default(),
             started_at,
             records,
         };

@@ -12,7 +12,7 @@ mod origin;
 mod rights;
 mod runner;
 pub(crate) mod secret;
-mod turns;
+pub(crate) mod turns;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -89,6 +89,6 @@ impl Call {
 
     /// What operations work with.
     pub(crate) fn context(&self) -> Context {
-        Context { serve: self.serve.clone(), caller: self.caller.clone() }
+        Context { serve: self.serve.clone(), caller: self.caller.clone(), job: None }
     }
 }

@@ -12,6 +12,7 @@ mod gateway_links;
 mod hostings;
 mod idempotency;
 mod instances;
+mod jobs;
 mod limits;
 pub(crate) mod listen;
 mod metrics;

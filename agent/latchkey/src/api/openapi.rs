@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::audit::EVENTS;
 use super::call::Call;
+use super::operations::JobStarted;
 use super::reply::{ProblemDocument, Reply};
 use super::routes::{JSON, Needs, ROUTES, Route};
 use super::statuses;
@@ -47,8 +48,10 @@ pub(crate) fn document() -> Value {
             let summary = format!("{} (privilege `{}`)", shapes.spec.summary, shapes.spec.privilege.id());
             let (input, output) = (shapes.input.to_value(), shapes.output.to_value());
             let mut entry = describe(route, &path, &summary, Some(input), Some(output.clone()));
-            if shapes.spec.runs == Runs::Stream {
-                answers_with_events(&mut entry, &output);
+            match shapes.spec.runs {
+                Runs::Now => {}
+                Runs::Stream => answers_with_events(&mut entry, &output),
+                Runs::Job { .. } => begins_a_job(&mut entry, &given.subschema_for::<JobStarted>().to_value()),
             }
             put(&mut paths, &path, route.method, entry);
         }
@@ -127,6 +130,15 @@ fn answers_with_events(entry: &mut Value, data: &Value) {
     let content = json!({ EVENTS: { "schema": { "type": "string" }, "x-event-data": data } });
     if let Some(response) = entry.pointer_mut("/responses/200/content") {
         *response = content;
+    }
+}
+
+/// Of a call that begins a job: the answer is the job's name, and the operation's output is the job's.
+fn begins_a_job(entry: &mut Value, started: &Value) {
+    if let Some(responses) = entry.get_mut("responses").and_then(Value::as_object_mut) {
+        responses.remove("200");
+        let content = json!({ JSON: { "schema": started } });
+        responses.insert("202".to_owned(), json!({ "description": statuses::text(202), "content": content }));
     }
 }
 

@@ -9,10 +9,11 @@ use super::call::Call;
 use super::page::Page;
 use super::reply::Reply;
 use super::{
-    adapters, audit, catalogue, explain, files, gateway_links, hostings, instances, metrics, openapi, operations,
+    adapters, audit, catalogue, explain, files, gateway_links, hostings, instances, jobs, metrics, openapi, operations,
     people, sessions, shares, state, status,
 };
 use crate::adapters::AdapterView;
+use crate::jobs::JobView;
 use crate::operations::{ChangedShare, ShareItems};
 use crate::problem::Problem;
 use crate::registry::hostings::{HostingInput, HostingView, RegisteredHosting};
@@ -170,6 +171,11 @@ routes! {
         answers DOWNLOAD, as &[files::BYTES];
     PUT "/v1/instances/{instance}/files/{*path}" Actor files::upload, "Upload a file to the hosting, whole or in parts (`Content-Range`)",
         gives files::Uploaded, answers UPLOAD, takes_bytes true;
+
+    GET "/v1/jobs/{job}" Actor jobs::show, "Show a job: one of the actor's own, or any for the panel", gives JobView;
+    GET "/v1/jobs/{job}/events" Actor jobs::events, "Follow a job: an event with the whole of it whenever something changed, until it has ended",
+        gives JobView, as &[audit::EVENTS];
+    DELETE "/v1/jobs/{job}" Actor jobs::cancel, "Cancel a job", gives JobView;
 
     GET "/v1/sessions" Actor sessions::list, "List live channels: the actor's own, or all for the panel", query PAGE,
         gives Page<sessions::SessionView>;

@@ -33,7 +33,16 @@ pub(crate) fn run_command(
     call: CommandCall,
     patience: Duration,
 ) -> Result<CommandEnded, BrokerError> {
-    let came = exchange_over(connection, Request::RunCommand(call), &[], patience + GRACE);
+    ended(connection, Request::RunCommand(call), patience)
+}
+
+/// Has a command run, and answers with how it ended and what it wrote. Blocks as [`run_command`] does.
+pub(super) fn ended(
+    connection: &FrameSocket,
+    request: Request,
+    patience: Duration,
+) -> Result<CommandEnded, BrokerError> {
+    let came = exchange_over(connection, request, &[], patience + GRACE);
     count(&came);
     let (reply, descriptors) = came?;
     let Reply::CommandEnded { end, stdout_bytes } = reply else { return Err(BrokerError::Unexpected) };

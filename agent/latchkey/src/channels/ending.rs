@@ -12,6 +12,7 @@ use super::endings::Begun;
 use super::{Channel, Ended, Taken, Unconfirmed, looks, switched};
 use crate::clock::{Stopwatch, later};
 use crate::counted::COUNTED;
+use crate::cron;
 use crate::request;
 use crate::serve::Serve;
 use crate::store::residue::{self, Residue};
@@ -48,7 +49,7 @@ pub(crate) async fn close(serve: &Arc<Serve>, taken: Taken) -> Ended {
 
 async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let mut ended = Ended::default();
-    let Taken { wordpress, gateway, killed, residue } = taken;
+    let Taken { wordpress, gateway, killed, cron, residue } = taken;
     ended.residue = residue;
     if !gateway.is_empty() {
         ended.closed.gateway = u32::try_from(gateway.len()).unwrap_or(u32::MAX);
@@ -59,12 +60,14 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let until = tokio::time::Instant::now() + TIME_FOR_LOOKS;
     let shares = shares_that_ended(&serve, &wordpress);
     // Side by side: neither has to wait for the other.
-    let ((closed, unconfirmed), ()) = tokio::join!(
+    let ((closed, unconfirmed), (still_there, kept), ()) = tokio::join!(
         switched::close(&serve, killed, TIME_FOR_SITES),
+        cron::close(&serve, cron, TIME_FOR_SITES),
         close_wordpress(&serve, wordpress, TIME_FOR_SITES, &mut ended)
     );
     ended.closed = ended.closed.and(&closed);
-    ended.unconfirmed.extend(unconfirmed);
+    ended.unconfirmed.extend(unconfirmed.into_iter().chain(still_there));
+    ended.residue.extend(kept);
     // After the sessions: they come first, and what somebody did until then is to be found.
     ended.residue.extend(scan::at_shares(&serve, shares, until).await);
     ended
@@ -88,7 +91,8 @@ pub(crate) async fn retry_unconfirmed(serve: &Arc<Serve>, time: Duration) {
     let waiting = serve.state.channels.endings.begin_unconfirmed();
     let (over, waiting) = waiting.into_iter().partition(|begun| is_over(begun.session(), now));
     forget(serve, over).await;
-    close_wordpress(serve, waiting, time, &mut Ended::default()).await;
+    let mut untold = Ended::default();
+    tokio::join!(close_wordpress(serve, waiting, time, &mut untold), cron::retry(serve, time));
 }
 
 /// Whether WordPress itself lets nobody in any more, with a session that a share left.
@@ -222,6 +226,7 @@ async fn forget(serve: &Arc<Serve>, begun: Vec<BegunSession>) {
 /// Gives up on the sessions of a hosting: it is forgotten, and its sites cannot be asked any more.
 pub(crate) async fn forget_hosting(serve: &Arc<Serve>, hosting: &HostingId) {
     let of_hosting = |session: &WordpressSession| session.site.hosting == hosting.as_str();
+    serve.state.channels.cron.forget_hosting(hosting);
     let forgotten = serve.state.channels.endings.forget_where(of_hosting);
     let written = serve.write(move |connection| {
         forgotten.iter().try_for_each(|session| wordpress_sessions::delete(connection, &session.mark))

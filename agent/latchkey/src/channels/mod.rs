@@ -29,10 +29,12 @@ pub(crate) use ending::{TIME_FOR_SITES, close, forget_hosting, retry_unconfirmed
 pub(crate) use files::{FileSession, RestsOn};
 pub(crate) use looks::look_again;
 pub(crate) use switched::{KillSwitch, Switch};
-#[allow(unused_imports, reason = "streams and jobs are begun by operations that are being built")]
-pub(crate) use work::{OpenWork, Work, WorkKind, open as open_work, share_by};
+#[allow(unused_imports, reason = "begun by operations that are being built")]
+pub(crate) use work::{DecideWork, OpenWork, Work, WorkKind, open as open_work, share_by};
 
+use crate::cron::{Leaving, Resting};
 use crate::store::StoreError;
+use crate::store::cron_entries;
 use crate::store::gateway_rows::{self, GatewaySession};
 use crate::store::residue::Residue;
 use crate::store::wordpress_sessions::{self, KeptSession, Look, WordpressSession};
@@ -152,6 +154,8 @@ pub(crate) struct Taken {
     wordpress: Vec<Begun<WordpressSession, Look>>,
     gateway: Vec<String>,
     killed: Vec<Killed>,
+    /// Cron entries that rested on what ended.
+    cron: Vec<Leaving>,
     /// What the change that took them leaves behind.
     residue: Vec<Residue>,
 }
@@ -159,7 +163,8 @@ pub(crate) struct Taken {
 impl Taken {
     /// Whether there is nothing to close and nothing to tell.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.wordpress.is_empty() && self.gateway.is_empty() && self.killed.is_empty() && self.residue.is_empty()
+        let is_closed = self.wordpress.is_empty() && self.gateway.is_empty() && self.killed.is_empty();
+        is_closed && self.cron.is_empty() && self.residue.is_empty()
     }
 
     /// These, with what the change that took them leaves behind.
@@ -173,6 +178,7 @@ impl Taken {
         self.wordpress.extend(others.wordpress);
         self.gateway.extend(others.gateway);
         self.killed.extend(others.killed);
+        self.cron.extend(others.cron);
         self.residue.extend(others.residue);
         self
     }
@@ -192,13 +198,17 @@ pub(crate) struct Channels {
     endings: Arc<Endings<WordpressSession, Look>>,
     by_token: Mutex<HashMap<TokenHash, String>>,
     lingering: Lingering,
+    /// Cron entries are no way in, and end as channels do.
+    pub(crate) cron: Resting,
 }
 
 impl Channels {
     /// The channels that outlived a restart.
     pub(crate) fn load(connection: &Connection, table: AccessTable, now: Timestamp) -> Result<Self, StoreError> {
         let (gate, lingering) = (Gate::new(table), Lingering::default());
-        let channels = Self { gate, endings: Endings::new(), by_token: Mutex::default(), lingering };
+        let cron = Resting::default();
+        cron.keep(cron_entries::on_shares(connection)?);
+        let channels = Self { gate, endings: Endings::new(), by_token: Mutex::default(), lingering, cron };
         for (token, session) in gateway_rows::load_sessions(connection, now)? {
             channels.register(Channel::Gateway(token, session));
         }
@@ -289,7 +299,12 @@ impl Channels {
         let is_dead = |table: &AccessTable, channel: &Channel| is_gone(channel, now) || !channel.is_allowed(table, now);
         let (gone, dead) = self.gate.swap(table, is_dead).into_iter().partition::<Vec<_>, _>(|one| is_gone(one, now));
         self.forget_tokens(&gone);
-        self.begin(dead)
+        self.begin(dead).and(self.take_dead_entries(now))
+    }
+
+    /// Takes out the cron entries that the table does not allow.
+    pub(crate) fn take_dead_entries(&self, now: Timestamp) -> Taken {
+        Taken { cron: self.cron.take_dead(&self.table(), now), ..Taken::default() }
     }
 
     /// Takes out what the table does not allow, while nobody else writes.
@@ -319,7 +334,7 @@ impl Channels {
                 Channel::Work(work) => killed.push(work.killed()),
             }
         }
-        Taken { wordpress: self.endings.begin(wordpress), gateway, killed, residue: Vec::new() }
+        Taken { wordpress: self.endings.begin(wordpress), gateway, killed, ..Taken::default() }
     }
 
     fn forget_tokens(&self, gone: &[Channel]) {
@@ -353,7 +368,7 @@ impl Channels {
 
     /// How many channels must end and are not confirmed to have ended.
     pub(crate) fn unconfirmed(&self) -> usize {
-        self.endings.unconfirmed(|_| true).len() + self.lingering.count()
+        self.endings.unconfirmed(|_| true).len() + self.lingering.count() + self.cron.leaving()
     }
 
     /// How many channels have ended, and are looked at again in case something brings them back.
@@ -364,13 +379,14 @@ impl Channels {
     /// What of a share is not confirmed to have ended.
     pub(crate) fn unconfirmed_of(&self, share: ShareId) -> Vec<Unconfirmed> {
         let at_sites = self.endings.unconfirmed(|session| session.share == Some(share));
-        at_sites.iter().map(Unconfirmed::of).chain(self.lingering.of_share(share)).collect()
+        let at_sites = at_sites.iter().map(Unconfirmed::of).chain(self.lingering.of_share(share));
+        at_sites.chain(self.cron.unconfirmed(|by, _| by == share)).collect()
     }
 
     /// What on a hosting is not confirmed to have ended.
     pub(crate) fn unconfirmed_on(&self, hosting: &HostingId) -> Vec<Unconfirmed> {
         let there = self.endings.unconfirmed(|session| session.site.hosting == hosting.as_str());
-        there.iter().map(Unconfirmed::of).collect()
+        there.iter().map(Unconfirmed::of).chain(self.cron.unconfirmed(|_, on| on == hosting)).collect()
     }
 }
 

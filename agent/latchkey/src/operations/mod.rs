@@ -2,6 +2,7 @@
 //! without its `Run` does not compile.
 
 mod activity;
+mod cron;
 mod database;
 mod database_user;
 mod file;
@@ -17,7 +18,7 @@ mod sso;
 use std::sync::Arc;
 
 use axum::body::Body;
-use latchkey_access::{Hosting, InstanceId, Operation, OperationSpec, Permit, decide, operation_rows, rows};
+use latchkey_access::{Hosting, InstanceId, Operation, OperationSpec, Permit, Runs, decide, operation_rows, rows};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +28,7 @@ pub(crate) use share::{ChangedShare, ListInput, ShareItems, show_ended};
 use crate::adapters::secret::Secrets;
 use crate::body::parse_body;
 use crate::caller::{Caller, Note};
+use crate::jobs::{self, Underway};
 use crate::problem::{Code, Problem};
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
@@ -34,13 +36,24 @@ use crate::store::audit::Outcome;
 /// How an operation runs. Its permit is the only key to it.
 pub(crate) trait Run: Operation + Sized {
     /// What it takes.
-    type Input: DeserializeOwned + JsonSchema + Send;
+    type Input: DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// What it answers.
     type Output: Serialize + JsonSchema + Send;
     /// Whether its answer holds a secret, so that it must not be kept for a repeat.
     const ANSWER_IS_SECRET: bool = false;
+    /// Of an operation that runs as a job: what becomes of what it had begun when the agent is stopped, in words.
+    const CUT_OFF: &'static str = "what it had begun was left as it was";
     /// Whether it notes itself in the audit, with more than is known here.
     const RECORDS_ITSELF: bool = false;
+
+    /// Of an operation that runs as a job: what can be said against it before it is begun.
+    fn check(
+        _context: &Context,
+        _permit: &Permit<Self>,
+        _input: &Self::Input,
+    ) -> impl Future<Output = Result<(), Problem>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Runs it.
     fn run(
@@ -71,12 +84,16 @@ pub(crate) struct Context {
     pub(crate) serve: Arc<Serve>,
     /// Who asks, and from where.
     pub(crate) caller: Caller,
+    /// The job that the operation is run as, if it is.
+    pub(crate) job: Option<Arc<Underway>>,
 }
 
 /// What came of asking for an operation.
 pub(crate) enum Answered {
     /// It was run.
     Now(Answer),
+    /// It is run as the job of this name.
+    Job(String),
     /// Its server-sent events.
     Stream(Body),
 }
@@ -111,6 +128,14 @@ macro_rules! dispatch {
             }
         }
 
+        /// What becomes of what a job had begun that a stop of the agent cut off.
+        pub(crate) fn cut_off(name: &str) -> &'static str {
+            match name {
+                $($text => dispatch!(@cut_off $runs $name),)+
+                _ => "what it had begun is not known",
+            }
+        }
+
         /// The shapes of every operation: what is taken, and what is given.
         pub(crate) fn shapes(taken: &mut SchemaGenerator, given: &mut SchemaGenerator) -> Vec<Shapes> {
             vec![$(Shapes {
@@ -122,6 +147,8 @@ macro_rules! dispatch {
     };
     (@run Stream $name:ident) => { follow_one::<rows::$name> };
     (@run $runs:ident $name:ident) => { run_one::<rows::$name> };
+    (@cut_off Stream $name:ident) => { "" };
+    (@cut_off $runs:ident $name:ident) => { <rows::$name as Run>::CUT_OFF };
     (@input Stream $name:ident) => { <rows::$name as Follow>::Input };
     (@input $runs:ident $name:ident) => { <rows::$name as Run>::Input };
     (@output Stream $name:ident) => { <rows::$name as Follow>::Event };
@@ -135,7 +162,13 @@ async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8])
     let permit = decide::<O>(&serve.state.table(), &context.caller.actor, instance, serve.state.clock.now())?;
     let note = Note { share: permit.share().map(|id| id.to_string()), ..Note::of(O::SPEC.name) };
     let note = note.on(instance).rule(permit.rule());
-    let output = O::run(context, permit, parse_body(input)?).await;
+    if let Runs::Job { .. } = O::SPEC.runs {
+        let input = parse_body(input)?;
+        O::check(context, &permit, &input).await?;
+        return jobs::start(context, permit, input).await.map(Answered::Job);
+    }
+    // On the heap: the deepest of all operations would otherwise be on the stack of every one.
+    let output = Box::pin(O::run(context, permit, parse_body(input)?)).await;
     if O::SPEC.effect != latchkey_access::Effect::Read && !O::RECORDS_ITSELF {
         let outcome = if output.is_ok() { Outcome::Allowed } else { Outcome::Failed };
         let detail = output.as_ref().err().map(|problem| problem.detail.clone());
@@ -174,6 +207,11 @@ fn is_catalogued(name: &str) -> bool {
 pub(crate) struct Nothing {}
 
 impl Context {
+    /// The job that the operation is run as.
+    pub(crate) fn job(&self) -> Result<&Underway, Problem> {
+        self.job.as_deref().ok_or_else(|| Problem::new(Code::Unsupported, "the operation is run as a job only"))
+    }
+
     /// Runs the bridge action of the same name as the operation on the permit's instance.
     async fn ask_site<O: Run>(&self, permit: &Permit<O>, args: &(impl Serialize + Sync)) -> Result<O::Output, Problem>
     where

@@ -170,6 +170,7 @@ pub(crate) fn save_hosting(connection: &Connection, hosting: &Hosting, uid: u32)
 /// Removes a hosting.
 pub(crate) fn delete_hosting(connection: &Connection, id: &str) -> Result<(), StoreError> {
     super::adapter_state::forget_hosting(connection, id)?;
+    super::cron_entries::forget_hosting(connection, id)?;
     connection.execute("DELETE FROM hostings WHERE id = ?1", [id]).map(drop).map_err(StoreError::at("remove a hosting"))
 }
 

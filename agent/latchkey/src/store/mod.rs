@@ -7,9 +7,11 @@ pub(crate) mod accounts;
 pub(crate) mod adapter_state;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod cron_entries;
 pub(crate) mod gateway_rows;
 pub(crate) mod hand_overs;
 pub(crate) mod idempotency;
+pub(crate) mod jobs;
 pub(crate) mod kept_files;
 pub(crate) mod live_tokens;
 pub(crate) mod mail_queue;
@@ -39,6 +41,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
+    include_str!("migrations/0011.sql"),
+    include_str!("migrations/0012.sql"),
     include_str!("migrations/0013.sql"),
     include_str!("migrations/0014.sql"),
 ];

@@ -11,9 +11,11 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 use crate::clock::later;
+use crate::cron;
 use crate::problem::chain;
 use crate::serve::Serve;
 use crate::store::StoreError;
+use crate::store::cron_entries::{self, CronEntry};
 use crate::store::residue::{self, Before, FirstUse};
 use crate::store::wordpress_sessions::{Site, WordpressSession};
 use crate::token::hex;
@@ -126,10 +128,13 @@ pub(super) struct CrontabLine {
 }
 
 /// The lines of a hosting's crontab; `None` if it cannot be read.
-pub(super) async fn crontab(serve: &Serve, hosting: &str) -> Option<Vec<CrontabLine>> {
+pub(super) async fn crontab(serve: &Arc<Serve>, hosting: &str) -> Option<Vec<CrontabLine>> {
     let (broker, id) = (serve.broker.clone(), hosting.to_owned());
+    // What was made here ends with its own share, and is told with that.
+    let of = hosting.to_owned();
+    let ours = serve.read(move |rows| cron_entries::of_hosting(rows, &of)).await.unwrap_or_default();
     match tokio::task::spawn_blocking(move || broker.read_crontab(id)).await {
-        Ok(Ok(content)) => lines(&content.unwrap_or_default()),
+        Ok(Ok(content)) => lines(&content.unwrap_or_default(), &ours),
         Ok(Err(error)) => {
             tracing::warn!(error = %chain(&error), hosting, "a crontab cannot be read");
             None
@@ -142,10 +147,16 @@ pub(super) async fn crontab(serve: &Serve, hosting: &str) -> Option<Vec<CrontabL
 }
 
 /// Comments and empty lines run nothing; so many lines that they cannot be compared are as good as unread.
-fn lines(content: &[u8]) -> Option<Vec<CrontabLine>> {
-    let means_something = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
+fn lines(content: &[u8], ours: &[CronEntry]) -> Option<Vec<CrontabLine>> {
     let told = |line: &[u8]| CrontabLine { hash: hash(line), text: String::from_utf8_lossy(line).into_owned() };
-    let lines: Vec<_> = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(means_something).collect();
+    let (mut lines, mut before) = (Vec::new(), &b""[..]);
+    for line in content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+        let is_ours = ours.iter().any(|entry| cron::is_line_of(entry, before, line));
+        before = line;
+        if !line.is_empty() && !line.starts_with(b"#") && !is_ours {
+            lines.push(line);
+        }
+    }
     (lines.len() <= MOST_LINES).then(|| lines.into_iter().map(told).collect())
 }
 
@@ -156,15 +167,47 @@ fn hash(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::cron_entries::Says;
 
     #[test]
     fn lines_that_run_nothing_are_left_out_and_bytes_that_are_no_text_are_told_apart() {
-        let found = lines(b"# comment\n\n  */5 * * * * a \nMAILTO=x\n@daily \xff\n@daily \xfe").unwrap();
+        let found = lines(b"# comment\n\n  */5 * * * * a \nMAILTO=x\n@daily \xff\n@daily \xfe", &[]).unwrap();
         let texts: Vec<_> = found.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["*/5 * * * * a", "MAILTO=x", "@daily \u{fffd}", "@daily \u{fffd}"]);
-        assert_eq!(found[0].hash, lines(b"*/5 * * * * a").unwrap()[0].hash);
+        assert_eq!(found[0].hash, lines(b"*/5 * * * * a", &[]).unwrap()[0].hash);
         assert_ne!(found[2].hash, found[3].hash);
-        assert!(lines(&b"@daily x\n".repeat(MOST_LINES)).is_some());
-        assert!(lines(&b"@daily x\n".repeat(MOST_LINES + 1)).is_none());
+        assert!(lines(&b"@daily x\n".repeat(MOST_LINES), &[]).is_some());
+        assert!(lines(&b"@daily x\n".repeat(MOST_LINES + 1), &[]).is_none());
+    }
+
+    #[test]
+    fn an_entry_that_was_made_here_is_left_out_only_as_it_was_made() {
+        let says = Says { schedule: "5 4 * * *".into(), command: "date +%F".into(), enabled: true };
+        let entry = CronEntry {
+            id: "a1".into(),
+            hosting: "demo".parse().unwrap(),
+            creator: latchkey_access::Actor::Panel,
+            share: None,
+            says,
+            wanted: None,
+            leaving: false,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        let count =
+            |content: &str, entry: &CronEntry| lines(content.as_bytes(), std::slice::from_ref(entry)).unwrap().len();
+        let made = "# latchkey: a1\n5 4 * * * date +\\%F\n";
+        assert_eq!(count(made, &entry), 0);
+        assert_eq!(count(&format!("@daily x\n{made}@daily y"), &entry), 2);
+        for changed in [
+            "# latchkey: a1\n5 4 * * * date +\\%F; evil\n",
+            "# latchkey: a1\n6 4 * * * date +\\%F\n",
+            "# latchkey: a2\n5 4 * * * date +\\%F\n",
+            "# latchkey: a1\n\n5 4 * * * date +\\%F\n",
+            "5 4 * * * date +\\%F\n",
+        ] {
+            assert_eq!(count(changed, &entry), 1, "{changed}");
+        }
+        let disabled = CronEntry { says: Says { enabled: false, ..entry.says.clone() }, ..entry };
+        assert_eq!(count(made, &disabled), 1);
     }
 }

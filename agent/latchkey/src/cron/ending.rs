@@ -1,0 +1,131 @@
+//! Taking entries out of the crontab when the share that they rest on ends. They are kept, as disabled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchkey_access::{HostingId, ShareId};
+
+use super::crontab::{Crontab, lines_of};
+use super::resting::Leaving;
+use crate::caller::{Caller, Note};
+use crate::channels::Unconfirmed;
+use crate::problem::{Problem, chain};
+use crate::request;
+use crate::serve::Serve;
+use crate::store::audit::Outcome;
+use crate::store::cron_entries::{self, CronEntry};
+use crate::store::residue::{self, Residue, ResidueKind};
+
+/// So often it is tried anew when somebody else changes the crontab at the same time.
+const TRIES: u32 = 5;
+/// A command may hold a password; this much tells which one it is.
+const COMMAND_SHOWN: usize = 120;
+
+/// Takes entries out; answers in that time with what is not known to be out, and with what is kept.
+///
+/// Once begun it is carried through, whether anybody waits for it or not.
+pub(crate) async fn close(
+    serve: &Arc<Serve>,
+    leaving: Vec<Leaving>,
+    patience: Duration,
+) -> (Vec<Unconfirmed>, Vec<Residue>) {
+    if leaving.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    // Written down first: a crash from here on is made good at the next start.
+    let ids: Vec<String> = leaving.iter().map(|one| one.id.clone()).collect();
+    let noted = serve.write(move |rows| ids.iter().try_for_each(|id| cron_entries::mark_leaving(rows, id))).await;
+    if let Err(error) = noted {
+        tracing::error!(error = %chain(&error), "the end of cron entries could not be written down");
+    }
+    let mut hostings: BTreeMap<HostingId, Vec<Leaving>> = BTreeMap::new();
+    for one in leaving {
+        hostings.entry(one.hosting.clone()).or_default().push(one);
+    }
+    let until = tokio::time::Instant::now() + patience;
+    let waiting: Vec<_> = hostings
+        .into_iter()
+        .map(|(hosting, leaving)| {
+            let serve = serve.clone();
+            let unconfirmed = leaving.iter().map(|one| unconfirmed(&one.id, &hosting)).collect::<Vec<_>>();
+            let taken = async move { take_out(&serve, &hosting, leaving).await };
+            (unconfirmed, request::spawn(taken))
+        })
+        .collect();
+    let (mut not_out, mut kept) = (Vec::new(), Vec::new());
+    for (unconfirmed, taken) in waiting {
+        match tokio::time::timeout_at(until, taken).await {
+            Ok(Ok(Ok(residue))) => kept.extend(residue),
+            Ok(Ok(Err(problem))) => {
+                tracing::warn!(detail = %problem.detail, "cron entries could not be taken out yet");
+                not_out.extend(unconfirmed);
+            }
+            _ => not_out.extend(unconfirmed),
+        }
+    }
+    (not_out, kept)
+}
+
+/// Tries once more to take out what could not be. The adapter has this long.
+pub(crate) async fn retry(serve: &Arc<Serve>, patience: Duration) {
+    let leaving = serve.state.channels.cron.begin_unconfirmed();
+    drop(close(serve, leaving, patience).await);
+}
+
+/// What is told while an entry is not known to be out.
+pub(crate) fn unconfirmed(id: &str, hosting: &HostingId) -> Unconfirmed {
+    Unconfirmed { channel: "cron", what: format!("the cron entry {id} in the crontab of {hosting}") }
+}
+
+/// Takes every line with one of these ids out, also one that was changed by hand.
+async fn take_out(serve: &Arc<Serve>, hosting: &HostingId, leaving: Vec<Leaving>) -> Result<Vec<Residue>, Problem> {
+    let _turn = serve.state.channels.cron.turns.take(hosting).await;
+    let crontab = Crontab::of(serve, hosting);
+    let mut tries = 1;
+    loop {
+        let listed = crontab.list().await?;
+        let Some(line) = leaving.iter().find_map(|one| lines_of(&listed, &one.id).first().copied()) else { break };
+        match crontab.delete(line).await {
+            Ok(()) => {}
+            Err(problem) if problem.is_of_somebody_elses_change() && tries < TRIES => tries += 1,
+            Err(problem) => return Err(problem),
+        }
+    }
+    let marked: Vec<(String, ShareId)> = leaving.iter().map(|one| (one.id.clone(), one.share)).collect();
+    let written = serve.write(move |rows| {
+        let mut kept = Vec::new();
+        for (id, share) in &marked {
+            cron_entries::mark_left(rows, id)?;
+            if let Some(entry) = cron_entries::find(rows, id)? {
+                let left = kept_disabled(&entry);
+                residue::save(rows, *share, &left)?;
+                kept.push(left);
+            }
+        }
+        Ok(kept)
+    });
+    let kept = written.await?;
+    for one in leaving {
+        let note =
+            Note::of("cron.disable").share(one.share).detail(format!("the entry {} left with its share", one.id));
+        one.confirm();
+        serve.record(Caller::agent(), note, Outcome::Allowed).await;
+    }
+    Ok(kept)
+}
+
+/// What is told of an entry that was taken out.
+pub(super) fn kept_disabled(entry: &CronEntry) -> Residue {
+    let CronEntry { id, hosting, says, .. } = entry;
+    let mut command = says.command.clone();
+    command.truncate(command.floor_char_boundary(COMMAND_SHOWN));
+    Residue {
+        kind: ResidueKind::CronEntry,
+        what: format!(
+            "the cron entry {id} ({} {command}) is out of the crontab of {hosting} and kept as disabled",
+            says.schedule
+        ),
+        undo: Some("forget it with cron.delete, or let it run as your own with cron.update and enabled: true".into()),
+    }
+}
