@@ -13,7 +13,6 @@ mod looks;
 mod model;
 mod switched;
 mod sync;
-#[allow(dead_code, reason = "streams and jobs are begun by operations that are being built")]
 mod work;
 
 use std::collections::HashMap;
@@ -29,7 +28,6 @@ pub(crate) use ending::{TIME_FOR_SITES, close, forget_hosting, retry_unconfirmed
 pub(crate) use files::{FileSession, RestsOn};
 pub(crate) use looks::look_again;
 pub(crate) use switched::{KillSwitch, Switch};
-#[allow(unused_imports, reason = "begun by operations that are being built")]
 pub(crate) use work::{DecideWork, OpenWork, Work, WorkKind, open as open_work, share_by};
 
 use crate::cron::{Leaving, Resting};
