@@ -152,11 +152,11 @@ fn part(call: &Call) -> Result<Option<Part>, Problem> {
         let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
         let total: u64 = total.parse().ok()?;
         if range == "*" {
-            return Some(Part { from: None, total });
+            return Some(Part { from: None, length: 0, total });
         }
         let (from, to) = range.split_once('-')?;
         let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
-        (from <= to && to < total).then_some(Part { from: Some(from), total })
+        (from <= to && to < total).then_some(Part { from: Some(from), length: to - from + 1, total })
     };
     let expected = "expected `bytes FIRST-LAST/TOTAL`, or `bytes */TOTAL` to ask how much is there";
     parse().map(Some).ok_or_else(|| Problem::invalid("Content-Range", expected))

@@ -194,11 +194,16 @@ impl OpenWork {
         self.closed.store(count, Ordering::Relaxed);
     }
 
+    /// Refuses what must not be begun any more. What is begun after that is waited for by whoever ends it.
+    pub(crate) fn goes_on(&self) -> Result<(), Problem> {
+        if self.must_stop() { Err(has_ended()) } else { Ok(()) }
+    }
+
     /// Does a part of it, given up when it has to stop: dropped, that part has to leave nothing behind.
     pub(crate) async fn unless_stopped<T>(&self, part: impl Future<Output = T>) -> Result<T, Problem> {
         tokio::select! {
             biased;
-            () = self.told_to_stop() => Err(Problem::new(Code::Forbidden, "the access that this was begun with has ended")),
+            () = self.told_to_stop() => Err(has_ended()),
             done = part => Ok(done),
         }
     }
@@ -208,6 +213,11 @@ impl OpenWork {
         // Nobody who could tell is as good as being told.
         let _ = self.heard.clone().wait_for(|stop| *stop).await;
     }
+}
+
+/// What whoever began it is told.
+fn has_ended() -> Problem {
+    Problem::new(Code::Forbidden, "the access that this was begun with has ended")
 }
 
 impl Drop for OpenWork {

@@ -4,7 +4,6 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -49,17 +48,13 @@ impl Download {
     /// the connection.
     pub(crate) fn part(self, from: u64, length: u64, work: OpenWork) -> Body {
         let (pieces, read) = mpsc::channel(AHEAD);
-        let is_cut = Arc::<AtomicBool>::default();
-        let cut = is_cut.clone();
+        let work = Arc::new(work);
+        let reader = work.clone();
         request::spawn(async move {
-            let reading = read_pieces(self.file, from, length, pieces);
-            tokio::select! {
-                biased;
-                () = work.told_to_stop() => cut.store(true, Ordering::Release),
-                () = reading => {}
-            }
+            // Given up, it wakes whoever waits for a piece.
+            let _ = reader.unless_stopped(read_pieces(self.file, from, length, pieces)).await;
         });
-        Body::from_stream(Pieces { read, is_cut })
+        Body::from_stream(Pieces { read, work })
     }
 }
 
@@ -97,10 +92,10 @@ fn read_piece(file: &OpenFile, from: u64, wanted: usize) -> io::Result<Bytes> {
     }
 }
 
-/// What was read ahead; thrown away as soon as it must not be sent any more.
-pub(super) struct Pieces {
-    pub(super) read: mpsc::Receiver<io::Result<Bytes>>,
-    pub(super) is_cut: Arc<AtomicBool>,
+/// What was read ahead; thrown away as soon as it must not be sent any more. The channel is open until all of it was taken.
+struct Pieces {
+    read: mpsc::Receiver<io::Result<Bytes>>,
+    work: Arc<OpenWork>,
 }
 
 impl Stream for Pieces {
@@ -108,7 +103,7 @@ impl Stream for Pieces {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let piece = ready!(self.read.poll_recv(context));
-        if self.is_cut.load(Ordering::Acquire) {
+        if self.work.must_stop() {
             self.read.close();
             return Poll::Ready(Some(Err(io::Error::other("the access that this was begun with has ended"))));
         }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tag::read_whole;
 use super::{FileMode, Home, Tag, problem, problem_of_write};
+use crate::channels::OpenWork;
 use crate::problem::{Code, Problem};
 use crate::request::spawn_blocking;
 use crate::serve::Serve;
@@ -132,6 +133,7 @@ pub(crate) async fn write(
     path: &SitePath,
     content: Vec<u8>,
     (known, mode): (Known, Option<FileMode>),
+    work: &OpenWork,
 ) -> Result<(Before, Tag), Problem> {
     let unnamed = home.tree.open_unnamed(path, mode.map_or(0o666, |mode| mode.0)).await.map_err(problem)?;
     let tag = Tag::of_content(&content);
@@ -141,7 +143,7 @@ pub(crate) async fn write(
         written.map(|()| file)
     });
     let file = written.await.map_err(|error| Problem::internal(&error))?.map_err(|error| problem_of_write(&error))?;
-    let before = publish(serve, home, &file, (&target, known)).await?;
+    let before = publish(serve, home, &file, (&target, known), work).await?;
     Ok((before, tag))
 }
 
@@ -151,9 +153,12 @@ pub(crate) async fn publish(
     home: &Home,
     file: &OpenFile,
     (target, known): (&SitePath, Known),
+    work: &OpenWork,
 ) -> Result<Before, Problem> {
     let _turn = serve.file_manager.turn(&home.hosting.id).await;
     let before = check(home, target, &known).await?;
+    // Others may have had their turns first.
+    work.goes_on()?;
     home.tree.publish(file, target).await.map_err(problem)?;
     Ok(before)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use latchkey_access::HostingId;
 use latchkey_files::client::FilesError;
+use latchkey_files::tree::Directory;
 use latchkey_protocol::{FileEntry, FileFault};
 
 use super::hidden::{self, Kept};
@@ -19,6 +20,9 @@ use crate::store::kept_files;
 
 /// How long an upload that nobody goes on with is kept, and what nobody gave its name.
 const LEFT_KEPT_S: i64 = 24 * 3600;
+
+/// So many entries of a folder are looked at at a time.
+const MOST_AT_A_LOOK: usize = 10_000;
 
 /// How often the state is asked where there is something.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -73,10 +77,12 @@ async fn tidy_home(serve: &Arc<Serve>, hosting: &HostingId, now: Timestamp) -> R
     for kept in Kept::ALL {
         let folder = kept.folder()?;
         let entries = match home.tree.open_directory(&folder).await {
-            Ok(mut directory) => directory.rest().await.map_err(problem)?,
+            Ok(directory) => some(directory).await?,
             Err(FilesError::Fault(FileFault::NotFound)) => continue,
             Err(error) => return Err(problem(error)),
         };
+        // The others come at the next look.
+        is_empty &= entries.len() < MOST_AT_A_LOOK;
         for entry in entries {
             match kept_until(kept, &entry) {
                 Some(until) if until <= now.as_second() => {
@@ -88,6 +94,19 @@ async fn tidy_home(serve: &Arc<Serve>, hosting: &HostingId, now: Timestamp) -> R
         }
     }
     Ok(is_empty)
+}
+
+/// What is in a folder, which the hosting's user may have filled.
+async fn some(mut directory: Directory) -> Result<Vec<FileEntry>, Problem> {
+    let mut all = Vec::new();
+    while all.len() < MOST_AT_A_LOOK {
+        let more = directory.next().await.map_err(problem)?;
+        if more.is_empty() {
+            break;
+        }
+        all.extend(more);
+    }
+    Ok(all)
 }
 
 /// Until when something is kept; none for what is not ours.

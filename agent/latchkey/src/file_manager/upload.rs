@@ -43,6 +43,8 @@ pub(crate) struct Arriving {
 pub(crate) struct Part {
     /// Where it begins; none asks how much is there already.
     pub(crate) from: Option<u64>,
+    /// How many bytes it has at most.
+    pub(crate) length: u64,
     /// How long the whole file will be.
     pub(crate) total: u64,
 }
@@ -58,10 +60,10 @@ pub(crate) enum Came {
 
 impl Arriving {
     /// Writes all that arrives to an open file, from an offset on, and no more than that many bytes. Returns how many.
-    async fn write_to(mut self, file: Arc<OpenFile>, from: u64, most: u64) -> Result<u64, Problem> {
+    async fn write_to(&mut self, file: Arc<OpenFile>, from: u64, most: u64) -> Result<u64, Problem> {
         let written = self.pieces(&file, from, most).await;
         if written.is_err() {
-            request::spawn(throw_away(self.body));
+            request::spawn(throw_away(std::mem::take(&mut self.body)));
         }
         written
     }
@@ -71,7 +73,7 @@ impl Arriving {
         loop {
             let frame = tokio::select! {
                 biased;
-                () = self.work.told_to_stop() => return Err(ended()),
+                () = self.work.told_to_stop() => return self.work.goes_on().map(|()| 0),
                 frame = tokio::time::timeout(PATIENCE, self.body.frame()) => frame,
             };
             let frame = frame.map_err(|_| Problem::new(Code::TimedOut, "the body took too long").with_status(408))?;
@@ -94,10 +96,6 @@ impl Arriving {
             }
         }
     }
-}
-
-fn ended() -> Problem {
-    Problem::new(Code::Forbidden, "the access that this was begun with has ended")
 }
 
 async fn write_piece(file: Arc<OpenFile>, piece: Bytes, at: u64) -> Result<(), Problem> {
@@ -125,7 +123,7 @@ pub(crate) async fn whole(
     home: &Home,
     path: &SitePath,
     known: Known,
-    arriving: Arriving,
+    mut arriving: Arriving,
 ) -> Result<Before, Problem> {
     let (file, target) = match home.tree.open_unnamed(path, 0o666).await {
         Ok(opened) => opened,
@@ -136,7 +134,7 @@ pub(crate) async fn whole(
     };
     let file = Arc::new(file);
     arriving.write_to(file.clone(), 0, u64::MAX).await?;
-    text::publish(serve, home, &file, (&target, known)).await
+    text::publish(serve, home, &file, (&target, known), &arriving.work).await
 }
 
 /// Takes a part of a file. What there is of it is kept out of sight for a day, for whoever began it.
@@ -145,7 +143,7 @@ pub(crate) async fn part(
     home: &Home,
     (path, part): (&SitePath, Part),
     known: Known,
-    (actor, arriving): (&Actor, Arriving),
+    (actor, mut arriving): (&Actor, Arriving),
 ) -> Result<Came, Problem> {
     let target = home.tree.resolve(path).await.map_err(problem)?;
     tidy::note(serve, &home.hosting.id).await?;
@@ -161,11 +159,11 @@ pub(crate) async fn part(
         request::spawn(throw_away(arriving.body));
         return Err(Problem::conflict(format!("expected to go on at byte {there}")));
     }
-    let came = there + arriving.write_to(file.clone(), from, part.total.saturating_sub(from)).await?;
+    let came = there + arriving.write_to(file.clone(), from, part.length).await?;
     if came < part.total {
         return Ok(Came::Partly(came));
     }
-    name_partial(serve, home, (&partial, &target), known).await.map(Came::Whole)
+    name_partial(serve, home, (&partial, &target), known, &arriving.work).await.map(Came::Whole)
 }
 
 /// Gives it its name, with the mode of the file that it replaces.
@@ -174,9 +172,11 @@ async fn name_partial(
     home: &Home,
     (partial, target): (&SitePath, &SitePath),
     known: Known,
+    work: &OpenWork,
 ) -> Result<Before, Problem> {
     let _turn = serve.file_manager.turn(&home.hosting.id).await;
     let before = text::check(home, target, &known).await?;
+    work.goes_on()?;
     let mode = match home.tree.stat(target, Links::Meant).await {
         Ok(found) => found.mode & 0o777,
         Err(FilesError::Fault(FileFault::NotFound)) => 0o644,

@@ -75,6 +75,7 @@ impl Run for FileCopy {
         let copy = async {
             let fresh = Fresh::new(&context.serve, &home).await?;
             let copied = work.unless_stopped(home.tree.copy(from, &fresh.path())).await?.map_err(problem)?;
+            work.goes_on()?;
             fresh.name(to).await.map(|()| copied)
         };
         let outcome = copy.await;

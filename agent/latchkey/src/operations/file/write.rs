@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Context, Run};
+use crate::channels::{WorkKind, open_work};
 use crate::file_manager::text::{self, Before, Encoding, Known};
 use crate::file_manager::{FileMode, FileView, HomePath, Tag, problem};
 use crate::problem::Problem;
@@ -56,7 +57,8 @@ impl Run for FileWrite {
         let content = encoding.parse(content)?;
         let home = context.home(&permit).await?;
         let known = Known::of_field(if_match);
-        let written = text::write(&context.serve, &home, &target, content, (known, mode)).await;
+        let work = open_work(&context.serve, &permit, WorkKind::Transfer, &context.caller)?;
+        let written = text::write(&context.serve, &home, &target, content, (known, mode), &work).await;
         let (before, tag) = context.noted(&permit, &[&target], written).await?;
         Ok(Written { path, created: before == Before::Nothing, tag })
     }
