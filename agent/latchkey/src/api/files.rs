@@ -156,7 +156,7 @@ fn part(call: &Call) -> Result<Option<Part>, Problem> {
         }
         let (from, to) = range.split_once('-')?;
         let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
-        (from <= to && to < total).then_some(Part { from: Some(from), length: to - from + 1, total })
+        (from <= to && to < total).then(|| Part { from: Some(from), length: to - from + 1, total })
     };
     let expected = "expected `bytes FIRST-LAST/TOTAL`, or `bytes */TOTAL` to ask how much is there";
     parse().map(Some).ok_or_else(|| Problem::invalid("Content-Range", expected))
