@@ -30,6 +30,7 @@ use crate::body::parse_body;
 use crate::caller::{Caller, Note};
 use crate::jobs::{self, Underway};
 use crate::problem::{Code, Problem};
+use crate::request;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
 
@@ -38,7 +39,7 @@ pub(crate) trait Run: Operation + Sized {
     /// What it takes.
     type Input: DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// What it answers.
-    type Output: Serialize + JsonSchema + Send;
+    type Output: Serialize + JsonSchema + Send + 'static;
     /// Whether its answer holds a secret, so that it must not be kept for a repeat.
     const ANSWER_IS_SECRET: bool = false;
     /// Of an operation that runs as a job: what becomes of what it had begun when the agent is stopped, in words.
@@ -79,6 +80,7 @@ pub(crate) trait Follow: Operation + Sized {
 }
 
 /// What an operation works with.
+#[derive(Clone)]
 pub(crate) struct Context {
     /// The agent.
     pub(crate) serve: Arc<Serve>,
@@ -167,13 +169,24 @@ async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8])
         O::check(context, &permit, &input).await?;
         return jobs::start(context, permit, input).await.map(Answered::Job);
     }
-    // On the heap: the deepest of all operations would otherwise be on the stack of every one.
-    let output = Box::pin(O::run(context, permit, parse_body(input)?)).await;
-    if O::SPEC.effect != latchkey_access::Effect::Read && !O::RECORDS_ITSELF {
-        let outcome = if output.is_ok() { Outcome::Allowed } else { Outcome::Failed };
-        let detail = output.as_ref().err().map(|problem| problem.detail.clone());
-        serve.record(context.caller.clone(), Note { detail, ..note }, outcome).await;
-    }
+    let input = parse_body(input)?;
+    let output = if O::SPEC.effect == latchkey_access::Effect::Read {
+        // On the heap: the deepest of all operations would otherwise be on the stack of every one.
+        Box::pin(O::run(context, permit, input)).await
+    } else {
+        // Carried through and noted, whether the caller stays to hear of it or not.
+        let context = context.clone();
+        let carried_through = request::spawn(async move {
+            let output = O::run(&context, permit, input).await;
+            if !O::RECORDS_ITSELF {
+                let outcome = if output.is_ok() { Outcome::Allowed } else { Outcome::Failed };
+                let detail = output.as_ref().err().map(|problem| problem.detail.clone());
+                context.serve.record(context.caller.clone(), Note { detail, ..note }, outcome).await;
+            }
+            output
+        });
+        carried_through.await.map_err(|error| Problem::internal(&error))?
+    };
     let output = serde_json::to_value(output?).map_err(|error| Problem::internal(&error))?;
     Ok(Answered::Now(Answer { output, is_secret: O::ANSWER_IS_SECRET }))
 }
