@@ -104,7 +104,7 @@ fn exit_codes_say_what_kind_of_refusal_it_was(node: &Node) {
     latchkey(node, &["share", "resend", "codes", &id]).failed(7, "try again in");
     let _ = latchkey(node, &["share", "accept", "codes", &id, "--as", &anna]).done();
     latchkey(node, &["op", "run", "codes", "site_name.show", "--as", &anna]).failed(4, "rule: A1");
-    latchkey(node, &["op", "run", "codes", "cron.create"]).failed(11, "unsupported");
+    latchkey(node, &["op", "run", "codes", "backup.create"]).failed(11, "unsupported");
     latchkey(node, &["op", "run", "codes", "site_name.show"]).failed(12, "unavailable");
     let json: Printed = latchkey(node, &["share", "show", "codes", "nonsense", "--json"]);
     json.failed(3, "not_found");

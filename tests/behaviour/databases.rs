@@ -282,20 +282,20 @@ fn connections_at_a_server_that_hangs_are_unconfirmed_until_they_have_ended(node
 
 fn a14_what_no_adapter_of_the_hosting_serves_is_shown_and_refused(node: &Node) {
     let hosting = node.hosting("bare").unwrap();
-    let owner = Api::acting_as(node, &owner_of("unserved"));
-    paper(node, "unserved", "bare");
-    let unavailable = || owner.get("/v1/instances/unserved").done()["unavailable"].clone();
+    let owner = Api::acting_as(node, &owner_of("bare-site"));
+    paper(node, "bare-site", "bare");
+    let unavailable = || owner.get("/v1/instances/bare-site").done()["unavailable"].clone();
     let of_adapters = |listed: &Value| {
         ["hosting.manage_mysql", "hosting.phpmyadmin_sso"].map(|id| listed.as_array().unwrap().contains(&json!(id)))
     };
     assert_eq!(of_adapters(&unavailable()), [false, false]);
-    owner.operate("unserved", "database.list", &json!({})).done();
+    owner.operate("bare-site", "database.list", &json!({})).done();
     put_hosting_with(node, &hosting, &json!({ "adapters": [] })).done();
     // phpMyAdmin is the node's own.
     assert_eq!(of_adapters(&unavailable()), [true, false]);
-    let refused = owner.operate("unserved", "database.list", &json!({})).refused(501, "unsupported");
+    let refused = owner.operate("bare-site", "database.list", &json!({})).refused(501, "unsupported");
     assert_eq!(refused["detail"], "no adapter of the hosting bare serves databases");
-    let may = guest(node, "unserved");
+    let may = guest(node, "bare-site");
     assert_eq!(may.shown()["unavailable"], json!(["hosting.manage_mysql"]));
 }
 

@@ -245,14 +245,14 @@ fn nothing_that_a_hostings_user_plants_in_a_log_folder_is_read(node: &Node) {
 }
 
 fn a_log_is_paged_backwards_while_it_grows_and_rotation_is_told(node: &Node) {
-    paper(node, "paged", "logs1");
-    let (log, guest) = (access_log(node, "logs1", "paged"), reader(node, "paged"));
+    paper(node, "log-pages", "logs1");
+    let (log, guest) = (access_log(node, "logs1", "log-pages"), reader(node, "log-pages"));
     let page = |log: &str, before: Option<&Value>| {
         let mut input = json!({ "log": log, "limit": 100 });
         if let Some(before) = before {
             input["before"] = before.clone();
         }
-        guest.person().operate("paged", "log.read", &input)
+        guest.person().operate("log-pages", "log.read", &input)
     };
     let lines: Vec<String> = (0..250).map(|number| format!("line {number}")).collect();
     fs::write(&log, lines.join("\n") + "\n").unwrap();
@@ -275,7 +275,7 @@ fn a_log_is_paged_backwards_while_it_grows_and_rotation_is_told(node: &Node) {
     page("access", Some(&newest["next"])).refused(409, "conflict");
     assert_eq!(texts(&page("access.1", Some(&newest["next"])).done()).len(), 100);
     assert_eq!(texts(&page("access", None).done()), ["new"]);
-    let items = list(&guest.person(), "paged");
+    let items = list(&guest.person(), "log-pages");
     assert_eq!(ids(&items), ["access", "access.1", "access.2.gz"]);
     assert_eq!(items[2]["compressed"], true, "{items:?}");
     assert_eq!(page("access.2.gz", None).refused(400, "invalid")["field"], "log");
