@@ -23,6 +23,7 @@ crate::trials! {
     alone:
         a_server_that_hangs_leaves_nothing_half_made,
         a_server_that_dies_in_the_middle_leaves_nothing_half_made,
+        while_adapters_are_loaded_nothing_is_called_unsupported,
         connections_at_a_server_that_hangs_are_unconfirmed_until_they_have_ended;
 }
 
@@ -321,4 +322,14 @@ fn a_server_that_dies_in_the_middle_leaves_nothing_half_made(node: &Node) {
     assert_eq!(sql(node, "SHOW DATABASES LIKE 'bases\\_m\\_%'"), "");
     create().done();
     may.operate(SITE, "database.delete", &json!({ "name": "bases_m_a" })).done();
+}
+
+fn while_adapters_are_loaded_nothing_is_called_unsupported(node: &Node) {
+    let owner = Api::acting_as(node, &owner_of(SITE));
+    node.serve().unwrap().crash().unwrap();
+    eventually("the adapter is loaded", || {
+        let listed = owner.operate(SITE, "database.list", &json!({}));
+        assert!(listed.status == 200 || listed.status == 503, "{}", listed.body);
+        listed.status == 200
+    });
 }

@@ -16,6 +16,7 @@ pub(crate) mod turns;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub(crate) struct Adapters {
     adapters: PathBuf,
     operators: PathBuf,
     loaded: Mutex<BTreeMap<AdapterName, Arc<Adapter>>>,
+    /// Whether all that were installed at the start have been tried.
+    has_begun: AtomicBool,
     tls: OnceLock<Tls>,
 }
 
@@ -121,18 +124,26 @@ impl Adapters {
     /// None is loaded yet.
     pub(crate) fn new(broker: Broker, adapters: &Path, operators: &Path) -> Self {
         let (adapters, operators) = (adapters.to_owned(), operators.to_owned());
-        Self { broker, adapters, operators, loaded: Mutex::default(), tls: OnceLock::new() }
+        Self {
+            broker,
+            adapters,
+            operators,
+            loaded: Mutex::default(),
+            has_begun: AtomicBool::new(false),
+            tls: OnceLock::new(),
+        }
     }
 
     /// Loads all that are installed. One that cannot be loaded is said in the log, and is not there.
     pub(crate) async fn load_all(&self, serve: &Serve) {
         let folder = self.adapters.clone();
-        let Ok(names) = serve.blocking(move || installed::names(&folder)).await else { return };
-        for name in names {
+        let names = serve.blocking(move || installed::names(&folder)).await;
+        for name in names.into_iter().flatten() {
             if let Err(problem) = self.load(serve, &name).await {
                 tracing::error!(adapter = name.as_str(), detail = problem.detail, "an adapter was not loaded");
             }
         }
+        self.has_begun.store(true, Ordering::Release);
     }
 
     /// Loads what is installed under a name, in place of what was loaded before. Compiles it if there is need.
@@ -203,6 +214,10 @@ impl Adapters {
         let exports = |name: &AdapterName| loaded.get(name).is_some_and(|adapter| adapter.exports(interface));
         let named = hosting.adapters.iter().filter_map(|name| name.parse().ok());
         let none = || {
+            if !hosting.adapters.is_empty() && !self.has_begun.load(Ordering::Acquire) {
+                let detail = "adapters are being loaded: the agent was started just now";
+                return Problem::new(Code::Unavailable, detail).retry_after(1);
+            }
             let detail = format!("no adapter of the hosting {} serves {interface}", hosting.id);
             Problem::new(Code::Unsupported, detail)
         };
