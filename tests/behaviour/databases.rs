@@ -325,7 +325,7 @@ fn a_server_that_dies_in_the_middle_leaves_nothing_half_made(node: &Node) {
 }
 
 fn while_adapters_are_loaded_nothing_is_called_unsupported(node: &Node) {
-    let owner = Api::acting_as(node, &owner_of(SITE));
+    let owner = Api::acting_as(node, &owner_of("bases"));
     node.serve().unwrap().crash().unwrap();
     eventually("the adapter is loaded", || {
         let listed = owner.operate(SITE, "database.list", &json!({}));
