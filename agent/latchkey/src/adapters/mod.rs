@@ -481,3 +481,21 @@ fn broken(error: &RunnerError) -> Problem {
         RunnerError::Gone(_) => Problem::new(Code::Unavailable, error.to_string()).retry_after(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn what_is_not_loaded_yet_is_told_apart_from_what_nothing_serves() {
+        let folder = Path::new("/nonexistent");
+        let adapters = Adapters::new(Broker::at(folder), folder, folder);
+        let with = Hosting { adapters: vec!["linux".into()], ..sample::hosting(Vec::new()) };
+        let without = Hosting { adapters: Vec::new(), ..with.clone() };
+        let told = |hosting: &Hosting| adapters.serving(hosting, "cron").unwrap_err().code;
+        assert_eq!((told(&with), told(&without)), (Code::Unavailable, Code::Unsupported));
+        adapters.has_begun.store(true, Ordering::Release);
+        assert_eq!((told(&with), told(&without)), (Code::Unsupported, Code::Unsupported));
+    }
+}
