@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use latchkey_access::rows::DatabaseUserSetPassword;
-use latchkey_access::{HostingId, Share, decide};
+use latchkey_access::{HostingId, Share};
 use tokio::task::AbortHandle;
 
 use crate::adapters::{Turn, Turns};
 use crate::caller::Caller;
-use crate::channels::{OpenWork, WorkKind, open_work};
+use crate::channels::{OpenWork, WorkKind, decide_through, open_work};
 use crate::databases::{DatabaseError, UserName};
 use crate::problem::{Problem, chain};
 use crate::serve::Serve;
@@ -117,10 +117,8 @@ fn begin_to_watch(serve: &Arc<Serve>, shown: ShownPassword, open: Option<OpenWor
 /// Lets it in as a channel, if the share allows it now.
 fn open(serve: &Arc<Serve>, shown: &ShownPassword) -> Result<OpenWork, Problem> {
     let (table, now) = (serve.state.table(), serve.state.clock.now());
-    let permit = decide::<DatabaseUserSetPassword>(&table, &shown.actor, &shown.instance, now)?;
-    if permit.share() != Some(shown.share) {
-        return Err(Problem::not_found("share"));
-    }
+    let through = (&shown.instance, Some(shown.share));
+    let permit = decide_through::<DatabaseUserSetPassword>(&table, &shown.actor, through, now)?;
     open_work(serve, &permit, WorkKind::Database, &Caller::agent())
 }
 

@@ -2,9 +2,9 @@
 //!
 //! What a component does is confined in its runner; what it asks for is carried out in `host`.
 
+mod adapter;
 mod address;
 mod answer;
-
 mod grant_name;
 mod host;
 pub(crate) mod installed;
@@ -12,7 +12,8 @@ mod origin;
 mod rights;
 mod runner;
 pub(crate) mod secret;
-pub(crate) mod turns;
+mod turns;
+mod view;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,29 +21,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use latchkey_access::{AdapterName, Hosting};
-use latchkey_adapters::{Call, Description, Fault, Function};
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use latchkey_adapters::{Call, Fault};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-pub(crate) use crate::broker::Broker;
+use crate::broker::Broker;
 use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
-use crate::token::random_hex;
+use adapter::Adapter;
 pub(crate) use answer::AdapterError;
 use host::{Host, Tls};
 use installed::{Installed, InstalledError, Terms};
 use runner::{Came, Runner, RunnerError};
 use secret::Secrets;
 pub(crate) use turns::{Turn, Turns};
+pub(crate) use view::AdapterView;
 
-/// An adapter that broke so often is put aside …
-const BREAKS_MAX: usize = 5;
-/// … within so many seconds.
-const BREAKS_WITHIN_S: i64 = 300;
 /// So many calls of one adapter at a time; the runner has as many threads.
 const CALLS_AT_A_TIME: usize = 4;
 /// So many of them about one hosting.
@@ -62,63 +57,6 @@ pub(crate) struct Adapters {
 
 /// Decides once more, when it is a call's turn.
 pub(crate) type StillAllowed<'a> = &'a (dyn Fn() -> Result<(), Problem> + Send + Sync);
-
-/// One of them.
-#[derive(Debug)]
-struct Adapter {
-    installed: Arc<Installed>,
-    description: Description,
-    runner: tokio::sync::Mutex<Option<Arc<Runner>>>,
-    places: tokio::sync::Semaphore,
-    turns: Turns,
-    /// So that the calls of one hosting leave places to others.
-    places_of_one: Turns,
-    breaks: Mutex<Vec<(Timestamp, String)>>,
-}
-
-/// An adapter as it is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct AdapterView {
-    /// Its name on this node.
-    name: String,
-    /// Its own version.
-    version: String,
-    /// What it is for.
-    title: String,
-    /// Whether it is called, or why not.
-    state: AdapterState,
-    /// The interfaces that it implements.
-    exports: Vec<String>,
-    /// The interfaces of the agent that it uses.
-    imports: Vec<String>,
-    /// What its manifest asks for and the operator has not granted, as lines for the operator's file.
-    missing: Vec<String>,
-    /// The operator's file about it, whether there is one or not.
-    operators_file: PathBuf,
-    /// Why that file cannot be used, if so: nothing is called then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operators_file_fault: Option<String>,
-    /// Why it broke down last, since it was loaded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_break: Option<String>,
-}
-
-impl AdapterView {
-    /// Its name on this node.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// Whether an adapter is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AdapterState {
-    /// It is.
-    Ready,
-    /// It broke down five times within five minutes and is not called until it is loaded again.
-    PutAside,
-}
 
 impl Adapters {
     /// None is loaded yet.
@@ -204,8 +142,7 @@ impl Adapters {
         arguments: Map<String, Value>,
         secrets: Secrets,
     ) -> Result<Value, Problem> {
-        let name = self.serving(hosting, function.0)?;
-        self.call(serve, (&name, hosting), function, arguments, secrets).await
+        self.ask_if(serve, hosting, function, (arguments, secrets), &|| Ok(())).await
     }
 
     /// The first adapter of a hosting that exports the interface.
@@ -234,24 +171,12 @@ impl Adapters {
         still_allowed: StillAllowed<'_>,
     ) -> Result<Value, Problem> {
         let name = self.serving(hosting, function.0)?;
-        self.call_if(serve, (&name, hosting), function, (arguments, secrets), still_allowed).await
-    }
-
-    /// Calls a function about a hosting: see [`Adapters::call_if`].
-    pub(crate) async fn call(
-        &self,
-        serve: &Arc<Serve>,
-        about: (&AdapterName, &Hosting),
-        function: (&str, &str),
-        arguments: Map<String, Value>,
-        secrets: Secrets,
-    ) -> Result<Value, Problem> {
-        self.call_if(serve, about, function, (arguments, secrets), &|| Ok(())).await
+        self.call(serve, (&name, hosting), function, (arguments, secrets), still_allowed).await
     }
 
     /// Calls a function about a hosting. The hosting and, where the function takes one, an idempotency key are added to
     /// the arguments. A call whose runner dies is repeated once, with the same key.
-    async fn call_if(
+    pub(crate) async fn call(
         &self,
         serve: &Arc<Serve>,
         (name, hosting): (&AdapterName, &Hosting),
@@ -360,99 +285,6 @@ impl Adapters {
 
     fn loaded(&self) -> MutexGuard<'_, BTreeMap<AdapterName, Arc<Adapter>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Adapter {
-    fn view(&self, terms: &Terms) -> AdapterView {
-        let manifest = &self.installed.manifest;
-        let names = |interfaces: &[latchkey_adapters::Interface]| {
-            interfaces.iter().filter(|one| one.name != "types").map(|one| one.name.clone()).collect()
-        };
-        AdapterView {
-            name: manifest.name.to_string(),
-            version: manifest.version.clone(),
-            title: manifest.title.clone(),
-            state: if self.is_put_aside() { AdapterState::PutAside } else { AdapterState::Ready },
-            exports: names(&self.description.exports),
-            imports: names(&self.description.imports),
-            missing: manifest.asks.beyond(&terms.grants),
-            operators_file: self.installed.operator.clone(),
-            operators_file_fault: None,
-            last_break: self.breaks().last().map(|(_, why)| why.clone()),
-        }
-    }
-
-    /// All arguments of a function as JSON.
-    fn complete(
-        &self,
-        (hosting, settings): (&Hosting, Vec<(String, String)>),
-        (interface, function): (&str, &str),
-        mut arguments: Map<String, Value>,
-    ) -> Result<String, Problem> {
-        let missing = || Fault::NoSuchFunction(format!("{interface}.{function}")).to_string();
-        let found = self.function(interface, function).ok_or_else(|| Problem::new(Code::Unsupported, missing()))?;
-        let about = json!({
-            "id": hosting.id.as_str(),
-            "system-user": hosting.system_user,
-            "home": hosting.home,
-            "db-prefix": hosting.db_prefix,
-            "settings": settings,
-        });
-        for parameter in &found.parameters {
-            if parameter == "hosting" {
-                arguments.insert("hosting".into(), about.clone());
-            } else if parameter == "key" && !arguments.contains_key("key") {
-                arguments.insert("key".into(), json!(random_hex()?));
-            }
-        }
-        Ok(Value::Object(arguments).to_string())
-    }
-
-    fn exports(&self, interface: &str) -> bool {
-        self.description.exports.iter().any(|export| export.name == interface)
-    }
-
-    fn function(&self, interface: &str, function: &str) -> Option<&Function> {
-        let found = self.description.exports.iter().find(|export| export.name == interface)?;
-        found.functions.iter().find(|one| one.name == function)
-    }
-
-    /// Whether a function takes an idempotency key.
-    fn is_change(&self, interface: &str, function: &str) -> bool {
-        self.function(interface, function).is_some_and(|found| found.parameters.iter().any(|one| one == "key"))
-    }
-
-    fn refuse_if_put_aside(&self) -> Result<(), Problem> {
-        if self.is_put_aside() {
-            let name = &self.installed.manifest.name;
-            let detail =
-                format!("the adapter {name} broke down too often and was put aside; see latchkey adapter list");
-            return Err(Problem::new(Code::Unavailable, detail));
-        }
-        Ok(())
-    }
-
-    /// Once there were too many it stays so: nothing is called, so nothing is added or forgotten.
-    fn is_put_aside(&self) -> bool {
-        self.breaks().len() >= BREAKS_MAX
-    }
-
-    fn note_break(&self, error: &RunnerError, now: Timestamp) {
-        // What whoever calls did wrong is not the adapter's fault.
-        if matches!(error, RunnerError::Fault(Fault::Arguments { .. } | Fault::NoSuchFunction(_) | Fault::Cancelled)) {
-            return;
-        }
-        let mut breaks = self.breaks();
-        breaks.retain(|(at, _)| now.as_second() - at.as_second() < BREAKS_WITHIN_S);
-        breaks.push((now, chain(error)));
-        if breaks.len() >= BREAKS_MAX {
-            tracing::error!(adapter = self.installed.manifest.name.as_str(), "an adapter was put aside");
-        }
-    }
-
-    fn breaks(&self) -> MutexGuard<'_, Vec<(Timestamp, String)>> {
-        self.breaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn run(call: Call) -> Result<Reply, Problem> {
     let hosting = hosting.and_then(|id| table.hosting(&id)).ok_or_else(|| Problem::not_found("hosting"))?;
     let name = adapter_name(&call)?;
     let what = (interface.as_str(), function.as_str());
-    let called = call.serve.adapters.call(&call.serve, (&name, hosting), what, arguments, secrets).await;
+    let called = call.serve.adapters.call(&call.serve, (&name, hosting), what, (arguments, secrets), &|| Ok(())).await;
     // Not the arguments: they may hold what is nobody's business.
     let note = Note::of("adapter.call").detail(format!("{name}: {interface}.{function} for {}", hosting.id));
     let outcome = if called.is_ok() { Outcome::Allowed } else { Outcome::Failed };

@@ -28,7 +28,7 @@ pub(crate) use ending::{TIME_FOR_SITES, close, forget_hosting, retry_unconfirmed
 pub(crate) use files::{FileSession, RestsOn};
 pub(crate) use looks::look_again;
 pub(crate) use switched::{KillSwitch, Switch};
-pub(crate) use work::{DecideWork, OpenWork, Work, WorkKind, open as open_work, share_by};
+pub(crate) use work::{DecideWork, OpenWork, Work, WorkKind, decide_through, open as open_work, share_by};
 
 use crate::cron::{Leaving, Resting};
 use crate::store::StoreError;

@@ -87,6 +87,17 @@ pub(crate) fn share_by<O: Operation>(
     decide::<O>(table, actor, instance, now).map(|permit| permit.share())
 }
 
+/// Decides once more on something that was allowed through this share, or without one: another one does not do.
+pub(crate) fn decide_through<O: Operation>(
+    table: &AccessTable,
+    actor: &Actor,
+    (instance, share): (&InstanceId, Option<ShareId>),
+    now: Timestamp,
+) -> Result<Permit<O>, Denial> {
+    let permit = decide::<O>(table, actor, instance, now)?;
+    if permit.share() == share { Ok(permit) } else { Err(Denial::not_found("share")) }
+}
+
 impl Work {
     /// Whether the operation is allowed still, by what it was begun with.
     pub(super) fn is_allowed(&self, table: &AccessTable, now: Timestamp) -> bool {

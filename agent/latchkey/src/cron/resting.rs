@@ -10,7 +10,7 @@ use latchkey_access::rows::CronCreate;
 use latchkey_access::{AccessTable, Actor, HostingId, ShareId, decide};
 
 use super::ending::unconfirmed;
-use crate::adapters::turns::Turns;
+use crate::adapters::Turns;
 use crate::channels::Unconfirmed;
 use crate::store::cron_entries::CronEntry;
 

@@ -28,6 +28,7 @@ pub(crate) use share::{ChangedShare, ListInput, ShareItems, show_ended};
 use crate::adapters::secret::Secrets;
 use crate::body::parse_body;
 use crate::caller::{Caller, Note};
+use crate::channels::decide_through;
 use crate::jobs::{self, Underway};
 use crate::problem::{Code, Problem};
 use crate::request;
@@ -251,8 +252,8 @@ impl Context {
         // It may have waited for others: whoever lost their access meanwhile has it not done.
         let again = || {
             let (table, now) = (self.serve.state.table(), self.serve.state.clock.now());
-            let now = decide::<O>(&table, permit.actor(), permit.instance(), now)?;
-            if now.share() == permit.share() { Ok(()) } else { Err(Problem::not_found("share")) }
+            let through = (permit.instance(), permit.share());
+            Ok(decide_through::<O>(&table, permit.actor(), through, now).map(drop)?)
         };
         let asked = self.serve.adapters.ask_if(&self.serve, &hosting, function, (arguments, secrets), &again);
         let answer = asked.await?;

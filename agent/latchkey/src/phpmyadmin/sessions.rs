@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use latchkey_access::rows::PhpmyadminOpen;
-use latchkey_access::{AccessTable, Denial, decide};
+use latchkey_access::{AccessTable, Denial, Permit};
 use tokio::sync::Notify;
 
 use crate::caller::Caller;
-use crate::channels::{OpenWork, WorkKind, open_work};
+use crate::channels::{OpenWork, WorkKind, decide_through, open_work};
 use crate::databases::{DatabaseName, UserName};
 use crate::problem::{Problem, chain};
 use crate::serve::Serve;
@@ -80,10 +81,7 @@ impl Sessions {
 
 /// Opens a session: its channel is registered, decided on, and only then is an account made.
 pub(super) async fn begin(serve: &Arc<Serve>, link: Link) -> Result<Begun, Problem> {
-    let permit = decide::<PhpmyadminOpen>(&serve.state.table(), &link.actor, &link.instance, serve.state.clock.now())?;
-    if permit.share() != link.share {
-        return Err(Denial::not_found("share").into());
-    }
+    let permit = decide_on(&serve.state.table(), &link, serve.state.clock.now())?;
     if serve.phpmyadmin.count_beside(&link) >= MOST_OF_ONE {
         let detail = format!("expected at most {MOST_OF_ONE} sessions in phpMyAdmin at a time; sign out of one first");
         return Err(Problem::conflict(detail));
@@ -121,14 +119,15 @@ pub(super) async fn begin(serve: &Arc<Serve>, link: Link) -> Result<Begun, Probl
     Ok(Begun { name, cookie, database: link.database })
 }
 
+fn decide_on(table: &AccessTable, link: &Link, now: Timestamp) -> Result<Permit<PhpmyadminOpen>, Denial> {
+    decide_through(table, &link.actor, (&link.instance, link.share), now)
+}
+
 /// The account behind a session, if it is open and allowed at this moment.
 pub(super) fn account(serve: &Serve, name: &str, cookie: &Token) -> Option<Account> {
     let session = serve.phpmyadmin.find(name, cookie)?;
     let link = &session.link;
-    let decide = |table: &AccessTable| {
-        let permit = decide::<PhpmyadminOpen>(table, &link.actor, &link.instance, serve.state.clock.now())?;
-        if permit.share() == link.share { Ok(()) } else { Err(Denial::not_found("share")) }
-    };
+    let decide = |table: &AccessTable| decide_on(table, link, serve.state.clock.now());
     let allowed = serve.state.channels.use_now(&session.channel, decide);
     allowed.is_some_and(|allowed| allowed.is_ok()).then(|| session.account.clone())
 }

@@ -1,3 +1,5 @@
+//! What is masked of lines as logs have them, and what stays readable.
+
 use super::masked;
 
 /// Each line with what is to be shown of it.
