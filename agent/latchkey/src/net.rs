@@ -2,18 +2,17 @@
 //!
 //! `axum::serve` sets no deadline for headers, so the accept loop is our own.
 
+mod bodies;
+
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
@@ -26,6 +25,7 @@ use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tower::ServiceExt;
 
+use self::bodies::{Arriving, Leaving};
 use crate::counted::COUNTED;
 use crate::patience::Patient;
 use crate::problem::{Code, Problem};
@@ -250,7 +250,7 @@ where
         }
         Body::empty()
     } else {
-        Body::new(Arriving { body, place: place.clone() })
+        Body::new(Arriving::new(body, place.clone()))
     };
     let response = router.oneshot(Request::from_parts(parts, body)).await?;
     if let Some(Held(pause)) = response.extensions().get() {
@@ -287,72 +287,6 @@ pub(crate) fn check_head<B>(request: &Request<B>) -> Result<(), Problem> {
     }
     let detail = format!("expected a request line and headers of at most {LONGEST_HEAD} bytes together");
     Err(Problem::new(Code::TooLarge, detail).with_status(431))
-}
-
-/// The body of a request: work begins when all of it is there.
-struct Arriving<K: Clone + Eq + Hash> {
-    body: Incoming,
-    place: Arc<Place<K>>,
-}
-
-impl<K: Clone + Eq + Hash> HttpBody for Arriving<K> {
-    type Data = Bytes;
-    type Error = ArrivalFault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ArrivalFault>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let complete = frame.is_none() || self.body.is_end_stream();
-        Poll::Ready(match frame {
-            _ if complete && !self.place.begin_work() => Some(Err(ArrivalFault::Displaced)),
-            frame => frame.map(|frame| frame.map_err(ArrivalFault::Broken)),
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// Why a body did not arrive.
-#[derive(Debug, thiserror::Error)]
-enum ArrivalFault {
-    /// The connection made place for another.
-    #[error("the connection made place for another")]
-    Displaced,
-    /// The other end broke it off.
-    #[error("the body was broken off")]
-    Broken(#[source] hyper::Error),
-}
-
-/// The body of a reply that comes bit by bit: work ends with it.
-struct Leaving<K: Clone + Eq + Hash> {
-    body: Body,
-    place: Arc<Place<K>>,
-}
-
-impl<K: Clone + Eq + Hash> HttpBody for Leaving<K> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-}
-
-impl<K: Clone + Eq + Hash> Drop for Leaving<K> {
-    fn drop(&mut self) {
-        self.place.end_work();
-    }
 }
 
 #[cfg(test)]

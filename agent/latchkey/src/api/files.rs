@@ -37,7 +37,7 @@ pub(crate) struct Uploaded {
     is_whole: bool,
     /// How many bytes are there of what comes in pieces, as long as it is not whole.
     #[serde(skip_serializing_if = "Option::is_none")]
-    received: Option<u64>,
+    received_bytes: Option<u64>,
 }
 
 /// Lets the call begin with its file: the permit comes before anything that was sent is looked at.
@@ -129,7 +129,7 @@ pub(super) async fn upload(call: Call) -> Result<Reply, Problem> {
         Came::Whole(Before::File) => (200, None),
         Came::Partly(received) => (202, Some(received)),
     };
-    Ok(Reply::json(&Uploaded { path, is_whole: received.is_none(), received })?.with_status(status))
+    Ok(Reply::json(&Uploaded { path, is_whole: received.is_none(), received_bytes: received })?.with_status(status))
 }
 
 /// What the caller knows of a file that is there: nothing unless `If-Match` or `If-None-Match` says so.

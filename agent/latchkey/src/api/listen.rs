@@ -34,7 +34,6 @@ use crate::serve::Serve;
 use crate::store::audit::Outcome;
 
 const LONGEST_BODY: usize = 1 << 20;
-const MOST_THROWN_AWAY: usize = 16 << 20;
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 const PLACES_OF_COMMAND_LINE: Places = Places { in_all: 256, of_one: 256 };
 
@@ -237,18 +236,14 @@ async fn read_body(body: Body) -> Result<Bytes, Problem> {
     }
 }
 
-/// The body, or `None` for one that is too long. Of such a one some more is read and thrown away: a peer that is still
-/// sending when the connection is closed does not see the answer.
+/// The body, or `None` for one that is too long.
 async fn collect(mut body: Body) -> Result<Option<Bytes>, axum::Error> {
-    let (mut bytes, mut length) = (BytesMut::new(), 0);
+    let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let data = frame?.into_data().unwrap_or_default();
-        length += data.len();
-        if length <= LONGEST_BODY {
-            bytes.extend_from_slice(&data);
-        } else if length > MOST_THROWN_AWAY {
-            break;
+        bytes.extend_from_slice(&frame?.into_data().unwrap_or_default());
+        if bytes.len() > LONGEST_BODY {
+            return Ok(None);
         }
     }
-    Ok((length <= LONGEST_BODY).then(|| bytes.freeze()))
+    Ok(Some(bytes.freeze()))
 }

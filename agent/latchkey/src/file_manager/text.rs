@@ -43,7 +43,7 @@ pub(crate) enum Encoding {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TextView {
     /// Its length in bytes.
-    size: u64,
+    size_bytes: u64,
     /// How `content` is written.
     encoding: Encoding,
     /// All of it.
@@ -92,7 +92,7 @@ pub(crate) async fn read(home: &Home, path: &SitePath, encoding: Option<Encoding
         (None, None) => (Encoding::Base64, STANDARD.encode(&content)),
         (None, Some(_)) => return Err(Problem::conflict("the file is no text in this encoding")),
     };
-    Ok(TextView { size, encoding, content: text, tag: Tag::of_content(&content) })
+    Ok(TextView { size_bytes: size, encoding, content: text, tag: Tag::of_content(&content) })
 }
 
 /// What whoever writes a file knows of the one that is there.

@@ -18,7 +18,7 @@ use super::text::{self, Before, Known};
 use super::{Home, problem, problem_of_write, tidy};
 use crate::channels::OpenWork;
 use crate::problem::{Code, Problem};
-use crate::request::{self, spawn_blocking};
+use crate::request::spawn_blocking;
 use crate::serve::Serve;
 use crate::token::hex;
 
@@ -27,10 +27,6 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// How long the other end may send nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Of an upload that is refused this much more is thrown away, for no longer than that: a peer that is still sending when
-/// the connection is closed does not see the answer.
-const THROWN_AWAY: (u64, Duration) = (64 << 20, Duration::from_secs(10));
 
 /// What arrives, and what it is a part of.
 pub(crate) struct Arriving {
@@ -61,14 +57,6 @@ pub(crate) enum Came {
 impl Arriving {
     /// Writes all that arrives to an open file, from an offset on, and no more than that many bytes. Returns how many.
     async fn write_to(&mut self, file: Arc<OpenFile>, from: u64, most: u64) -> Result<u64, Problem> {
-        let written = self.pieces(&file, from, most).await;
-        if written.is_err() {
-            request::spawn(throw_away(std::mem::take(&mut self.body)));
-        }
-        written
-    }
-
-    async fn pieces(&mut self, file: &Arc<OpenFile>, from: u64, most: u64) -> Result<u64, Problem> {
         let (mut at, mut gathered) = (from, BytesMut::new());
         loop {
             let frame = tokio::select! {
@@ -103,20 +91,6 @@ async fn write_piece(file: Arc<OpenFile>, piece: Bytes, at: u64) -> Result<(), P
     written.map_err(|error| Problem::internal(&error))?.map_err(|error| problem_of_write(&error))
 }
 
-async fn throw_away(mut body: Body) {
-    let (most, time) = THROWN_AWAY;
-    let reading = async {
-        let mut thrown = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            thrown += frame.into_data().map_or(0, |data| data.len() as u64);
-            if thrown > most {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(time, reading).await;
-}
-
 /// Takes a file whole. Nothing is left of one that does not arrive, or that there is no room for.
 pub(crate) async fn whole(
     serve: &Arc<Serve>,
@@ -125,13 +99,7 @@ pub(crate) async fn whole(
     known: Known,
     mut arriving: Arriving,
 ) -> Result<Before, Problem> {
-    let (file, target) = match home.tree.open_unnamed(path, 0o666).await {
-        Ok(opened) => opened,
-        Err(error) => {
-            request::spawn(throw_away(arriving.body));
-            return Err(problem(error));
-        }
-    };
+    let (file, target) = home.tree.open_unnamed(path, 0o666).await.map_err(problem)?;
     let file = Arc::new(file);
     arriving.write_to(file.clone(), 0, u64::MAX).await?;
     text::publish(serve, home, &file, (&target, known), &arriving.work).await
@@ -156,7 +124,6 @@ pub(crate) async fn part(
     let there = file.file().metadata().map_err(|error| problem_of_write(&error))?.len();
     let Some(from) = part.from else { return Ok(Came::Partly(there)) };
     if from != there {
-        request::spawn(throw_away(arriving.body));
         return Err(Problem::conflict(format!("expected to go on at byte {there}")));
     }
     let came = there + arriving.write_to(file.clone(), from, part.length).await?;

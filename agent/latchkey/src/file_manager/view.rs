@@ -19,7 +19,7 @@ pub(crate) struct FileView {
     /// What it is.
     pub(crate) kind: FileKind,
     /// Its length in bytes.
-    pub(crate) size: u64,
+    pub(crate) size_bytes: u64,
     /// Its permission bits.
     pub(crate) mode: FileMode,
     /// The system user, or the number of somebody else.
@@ -28,7 +28,7 @@ pub(crate) struct FileView {
     pub(crate) gid: u32,
     /// When its content was changed last.
     #[schemars(with = "String")]
-    pub(crate) modified: Timestamp,
+    pub(crate) modified_at: Timestamp,
 }
 
 /// What something in a folder is.
@@ -64,11 +64,11 @@ impl FileView {
         Self {
             name: path.split().map_or_else(String::new, |(_, name)| encode(name)),
             kind,
-            size: found.size,
+            size_bytes: found.size,
             mode: FileMode(found.mode & 0o7777),
             owner: if is_own { home.hosting.system_user.clone() } else { found.uid.to_string() },
             gid: found.gid,
-            modified: Timestamp::from_second(found.modified).unwrap_or_default(),
+            modified_at: Timestamp::from_second(found.modified).unwrap_or_default(),
             path: path.into(),
         }
     }

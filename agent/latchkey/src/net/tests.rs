@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::routing::{get, post};
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -103,6 +104,20 @@ async fn a_whole_body_is_answered_and_the_connection_is_unfinished_again() {
     theirs.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 200");
     assert!(room.enter("here").is_some());
+}
+
+#[tokio::test]
+async fn who_is_refused_while_still_sending_reads_the_reply_and_can_go_on() {
+    let (mut theirs, _room) = connect(1);
+    let body = vec![b'x'; 8 << 20];
+    let refused = format!("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    theirs.write_all(refused.as_bytes()).await.unwrap();
+    theirs.write_all(&body).await.unwrap();
+    theirs.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    theirs.read_to_string(&mut answers).await.unwrap();
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect();
+    assert_eq!(statuses, ["404", "200"], "{answers}");
 }
 
 #[tokio::test]

@@ -33,13 +33,13 @@ pub(crate) struct LogView {
     /// For people.
     title: String,
     /// Bytes.
-    size: u64,
+    size_bytes: u64,
     /// When something was written into it last.
     #[schemars(with = "String")]
-    modified: Timestamp,
+    modified_at: Timestamp,
     /// Whether it is compressed: such a one is listed, and not read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    compressed: bool,
+    is_compressed: bool,
 }
 
 /// Logs.
@@ -119,15 +119,15 @@ async fn view(
     let Ok(place) = location.place.with_suffix(&suffix) else { return Ok(None) };
     let Some(file) = open(&context.serve, hosting, &place).await? else { return Ok(None) };
     let facts = file.metadata().map_err(|error| Problem::internal(&error))?;
-    let modified = Timestamp::new(facts.mtime(), 0).unwrap_or_default();
+    let modified_at = Timestamp::new(facts.mtime(), 0).unwrap_or_default();
     let number = rotated.map(|rotated| format!(", rotated ({})", rotated.number)).unwrap_or_default();
     Ok(Some(LogView {
         id: format!("{}{suffix}", location.id),
         kind: location.kind,
         title: format!("{}{number}", location.title),
-        size: facts.size(),
-        modified,
-        compressed: rotated.is_some_and(|rotated| rotated.is_compressed),
+        size_bytes: facts.size(),
+        modified_at,
+        is_compressed: rotated.is_some_and(|rotated| rotated.is_compressed),
     }))
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Copied {
     /// How many files, folders and links.
     entries: u64,
     /// How many bytes.
-    bytes: u64,
+    size_bytes: u64,
     /// How many were left out: devices, pipes, sockets, and links that lead out of what was copied.
     left_out: u64,
 }
@@ -81,6 +81,6 @@ impl Run for FileCopy {
         let outcome = copy.await;
         let copied = context.noted(&permit, &[from, to], outcome).await?;
         let latchkey_protocol::FileWork { entries, bytes, left_out } = copied;
-        Ok(Copied { path: input.to, entries, bytes, left_out })
+        Ok(Copied { path: input.to, entries, size_bytes: bytes, left_out })
     }
 }
