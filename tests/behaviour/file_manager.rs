@@ -193,7 +193,7 @@ fn a_file_that_has_changed_is_not_overwritten(node: &Node) {
     assert!(fs::read_dir(&may.folder).unwrap().count() == 1, "nothing is left beside it");
     // What fits into a reply is read, and a byte more is not.
     may.plant("wp-config.php", "x".repeat(1 << 20));
-    assert_eq!(may.does("file.read", &json!({ "path": path }))["size"], 1 << 20);
+    assert_eq!(may.does("file.read", &json!({ "path": path }))["size_bytes"], 1 << 20);
     may.plant("wp-config.php", "x".repeat((1 << 20) + 1));
     may.asks("file.read", &json!({ "path": path })).refused(413, "too_large");
 }
@@ -291,7 +291,7 @@ fn a_folder_is_copied_whole_or_not_at_all(node: &Node) {
     let fifo = may.folder.join("from/pipe");
     xtask::process::Program::new("mkfifo").arg(&fifo).text().unwrap();
     let copied = may.does("file.copy", &json!({ "from": may.at("from"), "to": may.at("to") }));
-    assert_eq!((&copied["bytes"], &copied["left_out"]), (&json!(4), &json!(3)), "{copied}");
+    assert_eq!((&copied["size_bytes"], &copied["left_out"]), (&json!(4), &json!(3)), "{copied}");
     assert_eq!(fs::read(may.folder.join("to/link")).unwrap(), b"text");
     assert_eq!(fs::read_link(may.folder.join("to/link")).unwrap(), PathBuf::from("deep/text"));
     let to = fs::metadata(may.folder.join("to")).unwrap();

@@ -97,7 +97,8 @@ fn a_file_is_uploaded_whole_and_replaces_what_is_known(node: &Node) {
     put("file", "other", &[("If-Match", "\"other\"")]).refused(412, "conflict");
     let tag_now = may.transfer("GET", "file").send().header("etag").unwrap().to_owned();
     assert_ne!(tag_now, tag, "rights are a part of what is known of a large file");
-    assert_eq!(put("file", "second", &[("If-Match", &tag_now)]).status, 200);
+    let second = put("file", "second", &[("If-Match", &tag_now)]);
+    assert_eq!((second.status, second.header("etag")), (200, may.transfer("GET", "file").send().header("etag")));
     assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().mode() & 0o777), (b"second".to_vec(), 0o600));
     put("file", "third", &[("If-Match", &tag_now)]).refused(412, "conflict");
     assert_eq!(put("file", "third", &[("If-Match", "*")]).status, 200);
@@ -134,12 +135,12 @@ fn an_upload_goes_on_where_it_stopped(node: &Node) {
         let asked = may.transfer("PUT", name).header("Content-Range", "bytes */1000000").header("Content-Length", "0");
         let reply = asked.send();
         assert_eq!(reply.status, 202, "{}", reply.body);
-        reply.done()["received"].as_u64().unwrap()
+        reply.done()["received_bytes"].as_u64().unwrap()
     };
     may.plant("file", "before");
     assert_eq!(there("file"), 0);
     let first = put("file", 0, 400_000);
-    assert_eq!((first.status, &first.done()["received"]), (202, &json!(400_000)));
+    assert_eq!((first.status, &first.done()["received_bytes"]), (202, &json!(400_000)));
     assert_eq!(there("file"), 400_000);
     // Neither again nor with a gap.
     put("file", 0, 400_000).refused(409, "conflict");
@@ -154,6 +155,7 @@ fn an_upload_goes_on_where_it_stopped(node: &Node) {
     let came = there("file");
     let done = put("file", usize::try_from(came).unwrap(), 1_000_000);
     assert_eq!((done.status, &done.done()["is_whole"]), (200, &json!(true)));
+    assert_eq!(done.header("etag"), may.transfer("GET", "file").send().header("etag"));
     assert!(fs::read_to_string(may.folder.join("file")).unwrap() == content);
     let found = fs::metadata(may.folder.join("file")).unwrap();
     assert_eq!((found.mode() & 0o777, found.uid()), (0o644, may.user.uid));
@@ -166,7 +168,7 @@ fn an_upload_goes_on_where_it_stopped(node: &Node) {
     let other = share(node, "resumed", &person("other"), &terms);
     let path = format!("/v1/instances/resumed/files/{}", may.at("theirs"));
     let asked = other.person().request("PUT", &path).header("Content-Range", "bytes */1000000");
-    assert_eq!(asked.header("Content-Length", "0").send().done()["received"], 0);
+    assert_eq!(asked.header("Content-Length", "0").send().done()["received_bytes"], 0);
     let uploads = may.user.home.join(".latchkey/uploads");
     assert_eq!(fs::metadata(&uploads).unwrap().mode() & 0o777, 0o700);
 }

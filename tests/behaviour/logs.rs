@@ -76,7 +76,7 @@ fn a_request_is_in_the_log_of_its_site_and_its_secrets_are_not(node: &Node) {
     let items = list(&guest.person(), "log1");
     let access = items.iter().find(|item| item["id"] == "access").unwrap();
     assert_eq!((&access["kind"], &access["title"]), (&json!("access"), &json!("log1.access.log")));
-    assert_eq!(access["size"], fs::metadata(&log).unwrap().len());
+    assert_eq!(access["size_bytes"], fs::metadata(&log).unwrap().len());
     let shown = read(&guest.person(), "log1", "access");
     let line = shown.lines().find(|line| line.contains("marker=first")).unwrap();
     assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
@@ -277,7 +277,7 @@ fn a_log_is_paged_backwards_while_it_grows_and_rotation_is_told(node: &Node) {
     assert_eq!(texts(&page("access", None).done()), ["new"]);
     let items = list(&guest.person(), "log-pages");
     assert_eq!(ids(&items), ["access", "access.1", "access.2.gz"]);
-    assert_eq!(items[2]["compressed"], true, "{items:?}");
+    assert_eq!(items[2]["is_compressed"], true, "{items:?}");
     assert_eq!(page("access.2.gz", None).refused(400, "invalid")["field"], "log");
 }
 

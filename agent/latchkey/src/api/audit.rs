@@ -1,8 +1,6 @@
 //! Calls about the audit, for the panel.
 
-use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderValue;
@@ -16,6 +14,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::call::Call;
 use super::reply::Reply;
+use crate::events::{EVENTS, SILENCE, STILL_HERE, event};
+use crate::limit::Limit;
 use crate::problem::Problem;
 use crate::request;
 use crate::serve::Serve;
@@ -23,12 +23,10 @@ use crate::store::StoreError;
 use crate::store::audit::{self, AuditRow, Head};
 use crate::verification::{self, Heads, VerificationError};
 
-pub(super) const EVENTS: &str = "text/event-stream";
 /// Lines of JSON, by the two names that are in use.
 pub(super) const LINES: [&str; 2] = ["application/jsonl", "application/x-ndjson"];
 /// So many rows are read at a time.
 const BATCH: u32 = 200;
-const SILENCE: Duration = Duration::from_secs(20);
 
 /// Rows of the audit.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,10 +41,7 @@ pub(crate) struct AuditPage {
 pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
     decide_panel(call.actor())?;
     let after: u64 = call.query_as("after", "the number of a row")?.unwrap_or(0);
-    let limit: u32 = call.query_as("limit", "1 to 1000")?.unwrap_or(100);
-    if !(1..=1000).contains(&limit) {
-        return Err(Problem::invalid("limit", "expected 1 to 1000"));
-    }
+    let limit = call.query_as::<Limit<100, 1000>>("limit", "1 to 1000")?.unwrap_or_default().get();
     let instance = call.query("instance").map(str::to_owned);
     match call.headers.get(ACCEPT).map_or(&b""[..], HeaderValue::as_bytes) {
         kind if kind.starts_with(EVENTS.as_bytes()) => {
@@ -79,8 +74,9 @@ impl Form {
             Self::Events => {
                 let (mut text, mut last) = (String::new(), None);
                 for row in audit::after(connection, after, instance, BATCH)? {
-                    let (seq, data) = (row.seq, crate::store::json(&row)?);
-                    let _ = write!(text, "id: {seq}\nevent: audit\ndata: {data}\n\n");
+                    let seq = row.seq;
+                    text += &event(seq, "audit", &row)
+                        .map_err(|_| StoreError::Malformed { what: "row", text: seq.to_string() })?;
                     last = Some(seq);
                 }
                 Ok((text, last))
@@ -129,7 +125,7 @@ async fn next_event(
     tokio::select! {
         changed = heads.changed() => changed.ok().map(|()| String::new()),
         () = sender.closed() => None,
-        () = tokio::time::sleep(SILENCE) => Some(": still here\n\n".to_owned()),
+        () = tokio::time::sleep(SILENCE) => Some(STILL_HERE.to_owned()),
     }
 }
 

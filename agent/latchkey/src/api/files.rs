@@ -117,19 +117,22 @@ pub(super) async fn upload(call: Call) -> Result<Reply, Problem> {
     let (known, part) = (known(&call)?, part(&call)?);
     let arriving = Arriving { body: call.arriving(), work };
     let came = match part {
-        None => upload::whole(&call.serve, &home, &target, known, arriving).await.map(Came::Whole),
+        None => upload::whole(&call.serve, &home, &target, known, arriving).await,
         Some(part) => upload::part(&call.serve, &home, (&target, part), known, (call.actor(), arriving)).await,
     };
     if !matches!(came, Ok(Came::Partly(_))) {
         note(&call, &permit, ("file.upload", &target), came.as_ref().err()).await;
     }
-    let came = came?;
-    let (status, received) = match came {
-        Came::Whole(Before::Nothing) => (201, None),
-        Came::Whole(Before::File) => (200, None),
-        Came::Partly(received) => (202, Some(received)),
+    let (status, received_bytes, tag) = match came? {
+        Came::Whole(Before::Nothing, tag) => (201, None, Some(tag)),
+        Came::Whole(Before::File, tag) => (200, None, Some(tag)),
+        Came::Partly(received_bytes) => (202, Some(received_bytes), None),
     };
-    Ok(Reply::json(&Uploaded { path, is_whole: received.is_none(), received_bytes: received })?.with_status(status))
+    let reply = Reply::json(&Uploaded { path, is_whole: tag.is_some(), received_bytes })?.with_status(status);
+    Ok(match tag {
+        Some(tag) => reply.with_header(ETAG, &tag.quoted()),
+        None => reply,
+    })
 }
 
 /// What the caller knows of a file that is there: nothing unless `If-Match` or `If-None-Match` says so.

@@ -2,22 +2,19 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use latchkey_access::Actor;
 use tokio::sync::mpsc;
 
-use super::audit::EVENTS;
 use super::call::Call;
 use super::reply::Reply;
+use crate::events::{EVENTS, SILENCE, STILL_HERE, event};
 use crate::jobs::{self, JobView};
 use crate::problem::Problem;
 use crate::request;
 use crate::serve::Serve;
-
-const SILENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn show(call: Call) -> Result<Reply, Problem> {
     Reply::json(&seen(&call.serve, call.actor(), call.param("job")).await?)
@@ -50,8 +47,7 @@ async fn follow(serve: &Arc<Serve>, actor: &Actor, id: &str, sender: &mpsc::Send
         let is_over = job.is_final();
         if told.as_ref() != Some(&job) {
             number += 1;
-            let data = serde_json::to_string(&job).unwrap_or_default();
-            let event = format!("id: {number}\nevent: job\ndata: {data}\n\n");
+            let Ok(event) = event(number, "job", &job) else { return };
             told = Some(job);
             if sender.send(Ok(event.into())).await.is_err() {
                 return;
@@ -64,7 +60,7 @@ async fn follow(serve: &Arc<Serve>, actor: &Actor, id: &str, sender: &mpsc::Send
             changed = changes.changed() => if changed.is_err() { return },
             () = sender.closed() => return,
             () = tokio::time::sleep(SILENCE) => {
-                if sender.send(Ok(": still here\n\n".into())).await.is_err() {
+                if sender.send(Ok(STILL_HERE.into())).await.is_err() {
                     return;
                 }
             }

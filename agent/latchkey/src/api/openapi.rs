@@ -6,12 +6,12 @@ use latchkey_access::Runs;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::audit::EVENTS;
 use super::call::Call;
 use super::operations::JobStarted;
 use super::reply::{ProblemDocument, Reply};
 use super::routes::{JSON, Needs, ROUTES, Route};
 use super::statuses;
+use crate::events::EVENTS;
 use crate::operations;
 use crate::problem::Problem;
 
@@ -34,12 +34,14 @@ pub(crate) fn document() -> Value {
     // Named by `problems`.
     let _ = given.subschema_for::<ProblemDocument<'_>>();
     let mut paths: Map<String, Value> = Map::new();
+    let mut failures: BTreeSet<u16> =
+        ROUTES.iter().flat_map(statuses::of).filter(|status| !statuses::is_done(*status)).collect();
     for route in ROUTES.iter().filter(|route| !route.path.ends_with("{operation}")) {
         let input = route.input.map(|shape| shape(&mut taken).to_value());
         let output = route.output.map(|shape| shape(&mut given).to_value());
         // The rest of a path is a parameter like any other here.
         let path = route.path.replace("{*", "{");
-        let entry = describe(route, &path, route.summary, input, output);
+        let entry = describe(route, (&path, route.summary), &statuses::of(route), input, output);
         put(&mut paths, &path, route.method, entry);
     }
     if let Some(route) = ROUTES.iter().find(|route| route.path.ends_with("{operation}")) {
@@ -47,11 +49,13 @@ pub(crate) fn document() -> Value {
             let path = route.path.replace("{operation}", shapes.spec.name);
             let summary = format!("{} (privilege `{}`)", shapes.spec.summary, shapes.spec.privilege.id());
             let (input, output) = (shapes.input.to_value(), shapes.output.to_value());
-            let mut entry = describe(route, &path, &summary, Some(input), Some(output.clone()));
+            let answers = statuses::of_operation(route, shapes.spec, shapes.failures);
+            let mut entry = describe(route, (&path, &summary), &answers, Some(input), Some(output.clone()));
+            failures.extend(answers.into_iter().filter(|status| !statuses::is_done(*status)));
             match shapes.spec.runs {
                 Runs::Now => {}
                 Runs::Stream => answers_with_events(&mut entry, &output),
-                Runs::Job { .. } => begins_a_job(&mut entry, &given.subschema_for::<JobStarted>().to_value()),
+                Runs::Job { .. } => begins_a_job(&mut entry, &given.subschema_for::<JobStarted>().to_value(), &output),
             }
             put(&mut paths, &path, route.method, entry);
         }
@@ -67,7 +71,7 @@ pub(crate) fn document() -> Value {
             "description": "Lend somebody the key to one WordPress site, not the house. Mutual TLS; every call but health, catalogues and metrics names its actor.",
         },
         "paths": paths,
-        "components": { "responses": problems(), "schemas": schemas },
+        "components": { "responses": problems(failures), "schemas": schemas },
     })
 }
 
@@ -78,7 +82,13 @@ fn put(paths: &mut Map<String, Value>, path: &str, method: &str, entry: Value) {
     }
 }
 
-fn describe(route: &Route, path: &str, summary: &str, input: Option<Value>, output: Option<Value>) -> Value {
+fn describe(
+    route: &Route,
+    (path, summary): (&str, &str),
+    statuses: &BTreeSet<u16>,
+    input: Option<Value>,
+    output: Option<Value>,
+) -> Value {
     let mut parameters: Vec<Value> = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
@@ -87,6 +97,7 @@ fn describe(route: &Route, path: &str, summary: &str, input: Option<Value>, outp
     parameters.extend(route.query.iter().map(
         |(name, text)| json!({ "name": name, "in": "query", "description": text, "schema": { "type": "string" } }),
     ));
+    parameters.extend(route.headers.iter().map(|(name, text)| header(name, text, false)));
     if route.needs == Needs::Actor {
         parameters.push(header(
             "Latchkey-Actor",
@@ -97,13 +108,12 @@ fn describe(route: &Route, path: &str, summary: &str, input: Option<Value>, outp
     if route.method == "POST" {
         parameters.push(header("Idempotency-Key", "A repeat with the same key gets the first reply.", false));
     }
-    let statuses = statuses::of(route);
-    if statuses.contains(&412) {
+    if statuses.contains(&412) && !path.contains("/operations/") {
         parameters.push(header("If-Match", "The `ETag` of the reply that the caller knows, or `*`.", false));
     }
     let schema = output.unwrap_or_else(|| json!({}));
     let responses: Map<String, Value> =
-        statuses.into_iter().map(|status| (status.to_string(), response(route, status, &schema))).collect();
+        statuses.iter().map(|status| (status.to_string(), response(route, *status, &schema))).collect();
     let mut entry = Map::from_iter([
         ("summary".to_owned(), json!(summary)),
         ("operationId".to_owned(), json!(format!("{} {path}", route.method))),
@@ -134,11 +144,10 @@ fn answers_with_events(entry: &mut Value, data: &Value) {
 }
 
 /// Of a call that begins a job: the answer is the job's name, and the operation's output is the job's.
-fn begins_a_job(entry: &mut Value, started: &Value) {
-    if let Some(responses) = entry.get_mut("responses").and_then(Value::as_object_mut) {
-        responses.remove("200");
-        let content = json!({ JSON: { "schema": started } });
-        responses.insert("202".to_owned(), json!({ "description": statuses::text(202), "content": content }));
+fn begins_a_job(entry: &mut Value, started: &Value, output: &Value) {
+    let content = json!({ JSON: { "schema": started, "x-job-output": output } });
+    if let Some(response) = entry.pointer_mut("/responses/202") {
+        *response = json!({ "description": "Begun: the job tells how it goes.", "content": content });
     }
 }
 
@@ -148,7 +157,15 @@ fn response(route: &Route, status: u16, schema: &Value) -> Value {
     let of_kind = |kind: &str| json!({ "schema": if kind == JSON { schema } else { &text } });
     if statuses::is_done(status) {
         let content = route.kinds.iter().map(|kind| ((*kind).to_owned(), of_kind(kind))).collect::<Map<_, _>>();
-        return json!({ "description": statuses::text(status), "content": content });
+        let mut done = json!({ "description": statuses::text(status), "content": content });
+        if !route.gives_headers.is_empty() {
+            let headers = route.gives_headers.iter().map(|(name, text)| {
+                let shape = json!({ "description": text, "schema": { "type": "string" } });
+                ((*name).to_owned(), shape)
+            });
+            done["headers"] = headers.collect::<Map<_, _>>().into();
+        }
+        return done;
     }
     if status == 409 && route.path == SEVERAL {
         let content = json!({ JSON: of_kind(JSON), PROBLEM: { "schema": problem_reference() } });
@@ -158,9 +175,7 @@ fn response(route: &Route, status: u16, schema: &Value) -> Value {
 }
 
 /// What comes with a status that says that a call was not carried out: the same for all calls.
-fn problems() -> Map<String, Value> {
-    let all: BTreeSet<u16> =
-        ROUTES.iter().flat_map(statuses::of).filter(|status| !statuses::is_done(*status)).collect();
+fn problems(all: BTreeSet<u16>) -> Map<String, Value> {
     let content = json!({ PROBLEM: { "schema": problem_reference() } });
     let response = |status| json!({ "description": statuses::text(status), "content": content });
     all.into_iter().map(|status| (status.to_string(), response(status))).collect()

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::audit::EVENTS;
 use super::call::Call;
 use super::reply::Reply;
+use crate::events::EVENTS;
 use crate::operations::{self, Answered};
 use crate::problem::Problem;
 

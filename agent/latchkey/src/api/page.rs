@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::call::Call;
+use crate::limit::PageLimit;
 use crate::problem::Problem;
 
 /// A page of a list.
@@ -18,10 +19,7 @@ pub(crate) struct Page<T> {
 
 /// Cuts the page out of a list that `?limit=` and `?cursor=` ask for. The list is ordered by `key`.
 pub(crate) fn page<T>(call: &Call, items: Vec<T>, key: impl Fn(&T) -> &str) -> Result<Page<T>, Problem> {
-    let limit: usize = call.query_as("limit", "1 to 500")?.unwrap_or(100);
-    if !(1..=500).contains(&limit) {
-        return Err(Problem::invalid("limit", "expected 1 to 500"));
-    }
+    let limit = call.query_as::<PageLimit>("limit", "1 to 500")?.unwrap_or_default().len();
     let after = call.query("cursor").unwrap_or_default();
     let mut rest: Vec<T> = items.into_iter().filter(|item| key(item) > after).collect();
     let more = rest.len() > limit;

@@ -13,6 +13,7 @@ use super::{
     people, sessions, shares, state, status,
 };
 use crate::adapters::AdapterView;
+use crate::events::EVENTS;
 use crate::jobs::JobView;
 use crate::operations::{ChangedShare, ShareItems};
 use crate::problem::Problem;
@@ -32,8 +33,8 @@ const PUT: &[u16] = &[200, 201, 409];
 const UNLESS_IN_CONFLICT: &[u16] = &[200, 409];
 /// A share is changed unless the caller knows an older one.
 const UNLESS_CHANGED: &[u16] = &[200, 409, 412];
-/// What comes of asking a site.
-const OF_A_SITE: &[u16] = &[200, 504, 507];
+/// What comes of calling an adapter.
+const BY_AN_ADAPTER: &[u16] = &[200, 501, 504, 507];
 
 /// A file, or a part of it; it cannot be read.
 const DOWNLOAD: &[u16] = &[200, 206, 409, 416];
@@ -64,6 +65,10 @@ pub(crate) struct Route {
     pub(crate) needs: Needs,
     pub(crate) handler: Handler,
     pub(crate) query: &'static [(&'static str, &'static str)],
+    /// Headers that it looks at, beside those of every call.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
+    /// Headers of its replies, beside those of every call.
+    pub(crate) gives_headers: &'static [(&'static str, &'static str)],
     /// Statuses beside those that follow from its kind, success first: `statuses`.
     pub(crate) answers: &'static [u16],
     /// The media types it comes in.
@@ -81,10 +86,30 @@ fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 const PAGE: &[(&str, &str)] =
     &[("limit", "How many at most; 1 to 500, 100 if not given."), ("cursor", "`next` of the page before.")];
 
+const DOWNLOAD_HEADERS: &[(&str, &str)] = &[
+    (
+        "Range",
+        "One range of bytes, like `bytes=0-1023`, `bytes=1024-` or `bytes=-1024`. Several at once: all of the file.",
+    ),
+    ("If-Range", "An `ETag`: `Range` counts only if the file is still that one."),
+];
+const DOWNLOAD_GIVES: &[(&str, &str)] = &[
+    ("ETag", "Another one as soon as the file is another."),
+    ("Accept-Ranges", "`bytes`."),
+    ("Content-Range", "Of a part: which one, and how long the whole file is."),
+    ("Content-Disposition", "`attachment`, with the file's name."),
+];
+const UPLOAD_HEADERS: &[(&str, &str)] = &[
+    ("If-None-Match", "`*`: only if there is no such file."),
+    ("Content-Range", "Of a part: `bytes FIRST-LAST/TOTAL`; `bytes */TOTAL` asks how much is there."),
+];
+const UPLOAD_GIVES: &[(&str, &str)] = &[("ETag", "Of the file that is there now, when it is whole.")];
+
 macro_rules! routes {
     ($($method:ident $path:literal $needs:ident $handler:path, $summary:literal
         $(, query $query:expr)? $(, takes $input:ty)? $(, gives $output:ty)? $(, answers $answers:expr)?
-        $(, as $kinds:expr)? $(, takes_bytes $bytes:literal)?;)+) => {
+        $(, as $kinds:expr)?
+        $(, headers $headers:expr)? $(, gives_headers $given:expr)? $(, takes_bytes $bytes:literal)?;)+) => {
         /// Every call of the API.
         pub(crate) static ROUTES: &[Route] = &[$(Route {
             method: stringify!($method),
@@ -93,6 +118,8 @@ macro_rules! routes {
             needs: Needs::$needs,
             handler: |call| Box::pin($handler(call)),
             query: routes!(@or_empty $($query)?),
+            headers: routes!(@or_empty $($headers)?),
+            gives_headers: routes!(@or_empty $($given)?),
             answers: routes!(@or_done $($answers)?),
             kinds: routes!(@or_json $($kinds)?),
             input: routes!(@shape $($input)?),
@@ -165,16 +192,16 @@ routes! {
 
     POST "/v1/instances/{instance}/explain" Actor explain::explain, "Explain what a person may do, and by which rule",
         takes explain::ExplainInput, gives explain::ExplainOutput;
-    POST "/v1/instances/{instance}/operations/{operation}" Actor operations::run, "Run an operation", answers OF_A_SITE;
+    POST "/v1/instances/{instance}/operations/{operation}" Actor operations::run, "Run an operation";
 
     GET "/v1/instances/{instance}/files/{*path}" Actor files::download, "Download a file of the hosting, or a part of it (`Range`)",
-        answers DOWNLOAD, as &[files::BYTES];
+        answers DOWNLOAD, as &[files::BYTES], headers DOWNLOAD_HEADERS, gives_headers DOWNLOAD_GIVES;
     PUT "/v1/instances/{instance}/files/{*path}" Actor files::upload, "Upload a file to the hosting, whole or in parts (`Content-Range`)",
-        gives files::Uploaded, answers UPLOAD, takes_bytes true;
+        gives files::Uploaded, answers UPLOAD, headers UPLOAD_HEADERS, gives_headers UPLOAD_GIVES, takes_bytes true;
 
     GET "/v1/jobs/{job}" Actor jobs::show, "Show a job: one of the actor's own, or any for the panel", gives JobView;
     GET "/v1/jobs/{job}/events" Actor jobs::events, "Follow a job: an event with the whole of it whenever something changed, until it has ended",
-        gives JobView, as &[audit::EVENTS];
+        gives JobView, as &[EVENTS];
     DELETE "/v1/jobs/{job}" Actor jobs::cancel, "Cancel a job", gives JobView;
 
     GET "/v1/sessions" Actor sessions::list, "List live channels: the actor's own, or all for the panel", query PAGE,
@@ -186,7 +213,7 @@ routes! {
     GET "/v1/audit" Actor audit::list, "Read the audit: a page of JSON, lines of JSON with hashes, or an event stream", query &[
         ("after", "Rows with a greater number only."), ("instance", "Rows about this instance only."),
         ("limit", "How many at most; 1 to 1000, 100 if not given.")], gives audit::AuditPage,
-        as &[JSON, audit::EVENTS, audit::LINES[0]];
+        as &[JSON, EVENTS, audit::LINES[0]];
     GET "/v1/audit/verify" Actor audit::verify, "Walk the audit's whole chain, and compare it with the heads that the broker recorded", gives Verified;
     GET "/v1/adapters" Actor adapters::list, "List the adapters that are loaded", query PAGE, gives Page<AdapterView>;
     PUT "/v1/adapters/{adapter}" Operator adapters::load, "Load what is installed under a name, in place of what was loaded; on the node only",
@@ -194,7 +221,7 @@ routes! {
     DELETE "/v1/adapters/{adapter}" Operator adapters::unload, "Stop an adapter and forget what it keeps; on the node only",
         gives adapters::UnloadedAdapter;
     POST "/v1/adapters/{adapter}/calls" Operator adapters::run, "Call one function of an adapter by hand; on the node only",
-        takes adapters::AdapterCallInput, gives adapters::AdapterCallOutput, answers OF_A_SITE;
+        takes adapters::AdapterCallInput, gives adapters::AdapterCallOutput, answers BY_AN_ADAPTER;
     POST "/v1/state/backup" Operator state::back_up, "Copy the state into the state directory; on the node only",
         gives state::BackedUp;
     POST "/v1/state/restore" Operator state::restore, "Go back to the backup that lies in the state directory; on the node only",

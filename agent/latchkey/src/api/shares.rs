@@ -23,7 +23,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Problem> {
     let permit = decide::<ShareList>(&table, call.actor(), &call.instance()?, now)?;
     let input = ListInput {
         all: call.query_as("all", "true or false")?.unwrap_or(false),
-        limit: call.query_as("limit", "1 to 500")?,
+        limit: call.query_as("limit", "1 to 500")?.unwrap_or_default(),
         cursor: call.query("cursor").map(str::to_owned),
     };
     Reply::json(&ShareList::run(&call.context(), permit, input).await?)

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use latchkey_access::{OperationSpec, Runs};
+
 use super::routes::{Needs, Route};
 
 /// A certificate that may not, too many requests, a head that is too long, and a state that cannot be written.
@@ -30,6 +32,21 @@ pub(super) fn of(route: &Route) -> BTreeSet<u16> {
     statuses
 }
 
+/// Every status that an operation can answer.
+pub(super) fn of_operation(route: &Route, spec: &OperationSpec, failures: &[u16]) -> BTreeSet<u16> {
+    let mut statuses = of(route);
+    statuses.extend(failures);
+    if spec.privilege.entry().served_by.is_some() {
+        // Nothing there serves it, or an adapter that does not answer.
+        statuses.extend([501, 504]);
+    }
+    if let Runs::Job { .. } = spec.runs {
+        statuses.remove(&200);
+        statuses.insert(202);
+    }
+    statuses
+}
+
 /// Whether this one says that the call was carried out.
 pub(super) const fn is_done(status: u16) -> bool {
     status < 300
@@ -40,7 +57,7 @@ pub(super) const fn text(status: u16) -> &'static str {
     match status {
         200 => "Done.",
         201 => "Made.",
-        202 => "Begun, or come in part.",
+        202 => "A part has come; what is there goes on from `received_bytes`.",
         206 => "A part of it.",
         400 => "The request is at fault; `field` names where.",
         403 => "The certificate or the actor may not; `privilege` and `rule` say why.",
@@ -52,6 +69,7 @@ pub(super) const fn text(status: u16) -> &'static str {
         416 => "The file has no such part.",
         429 => "Too much at the moment; `Retry-After` says when to try again.",
         431 => "The request line and headers are too long.",
+        501 => "Nothing on this hosting serves it; `detail` names what is missing.",
         503 => "Something that is needed does not work at the moment; nothing was changed unless `detail` says so.",
         504 => "The site did not answer in time.",
         507 => "The hosting has no room left.",

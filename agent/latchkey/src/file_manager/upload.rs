@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::hidden::{self, Kept};
 use super::text::{self, Before, Known};
-use super::{Home, problem, problem_of_write, tidy};
+use super::{Home, Tag, problem, problem_of_write, tidy};
 use crate::channels::OpenWork;
 use crate::problem::{Code, Problem};
 use crate::request::spawn_blocking;
@@ -46,10 +46,10 @@ pub(crate) struct Part {
 }
 
 /// How far an upload has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Came {
-    /// It has its name.
-    Whole(Before),
+    /// It has its name; whether something had it before, and its tag.
+    Whole(Before, Tag),
     /// So many bytes are there; the client goes on after them.
     Partly(u64),
 }
@@ -98,11 +98,12 @@ pub(crate) async fn whole(
     path: &SitePath,
     known: Known,
     mut arriving: Arriving,
-) -> Result<Before, Problem> {
+) -> Result<Came, Problem> {
     let (file, target) = home.tree.open_unnamed(path, 0o666).await.map_err(problem)?;
     let file = Arc::new(file);
     arriving.write_to(file.clone(), 0, u64::MAX).await?;
-    text::publish(serve, home, &file, (&target, known), &arriving.work).await
+    let before = text::publish(serve, home, &file, (&target, known), &arriving.work).await?;
+    Ok(Came::Whole(before, tag_of(file).await?))
 }
 
 /// Takes a part of a file. What there is of it is kept out of sight for a day, for whoever began it.
@@ -119,7 +120,7 @@ pub(crate) async fn part(
         hex(&Sha256::digest([format!("{actor:?} {}", part.total).as_bytes(), b"\0", target.as_bytes()].concat()));
     let partial = hidden::child(&Kept::Uploads.ensure(home).await?, name.as_bytes())?;
     let _going_on = GoingOn::begin(serve, format!("{} {name}", home.hosting.id))?;
-    let how = OpenHow { access: FileAccessMode::Write, append: false, creation: Creation::Create, mode: 0o600 };
+    let how = OpenHow { access: FileAccessMode::ReadWrite, append: false, creation: Creation::Create, mode: 0o600 };
     let file = Arc::new(home.tree.open(&partial, how).await.map_err(problem)?);
     let there = file.file().metadata().map_err(|error| problem_of_write(&error))?.len();
     let Some(from) = part.from else { return Ok(Came::Partly(there)) };
@@ -130,7 +131,14 @@ pub(crate) async fn part(
     if came < part.total {
         return Ok(Came::Partly(came));
     }
-    name_partial(serve, home, (&partial, &target), known, &arriving.work).await.map(Came::Whole)
+    let before = name_partial(serve, home, (&partial, &target), known, &arriving.work).await?;
+    Ok(Came::Whole(before, tag_of(file).await?))
+}
+
+/// The tag of what has its name now, also if somebody has replaced it since.
+async fn tag_of(file: Arc<OpenFile>) -> Result<Tag, Problem> {
+    let tag = spawn_blocking(move || Tag::of(&file)).await.map_err(|error| Problem::internal(&error))?;
+    tag.map_err(|error| problem_of_write(&error))
 }
 
 /// Gives it its name, with the mode of the file that it replaces.

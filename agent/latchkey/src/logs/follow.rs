@@ -3,7 +3,6 @@
 //! One line, or one read of many, is held at a time: whoever listens slowly is waited for. A log that is renamed is
 //! followed to its end, then its successor from the beginning; one that is emptied from the beginning, too.
 
-use std::fmt::Write as _;
 use std::future::Future as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use latchkey_access::{HostingId, Operation, Permit, decide};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
@@ -25,6 +25,7 @@ use super::page::Position;
 use super::tail::{Step, Tail};
 use crate::caller::Caller;
 use crate::channels::{OpenWork, WorkKind, open_work};
+use crate::events::{SILENCE, STILL_HERE, event, only_id, without_id};
 use crate::problem::Problem;
 use crate::request;
 use crate::serve::Serve;
@@ -34,11 +35,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How often it is looked whether the log was renamed. What writes it may take so long to change over.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// A comment now and then keeps middle boxes from cutting a silent stream.
-const SILENCE: Duration = Duration::from_secs(15);
-
-const ROTATED: &str = "event: rotated\ndata: {}\n\n";
 
 /// Nobody listens any more, or nobody may.
 struct Over;
@@ -83,7 +79,7 @@ struct Follower {
 impl Follower {
     async fn run(mut self, tail: Tail, mut listener: Listener) {
         // Before the first line, so that whoever comes again knows where to go on.
-        if listener.say(format!("id: {}\n\n", tail.position())).await.is_ok() {
+        if listener.say(only_id(tail.position())).await.is_ok() {
             let Err(Over) = self.tell(tail, &mut listener).await;
         }
     }
@@ -100,21 +96,17 @@ impl Follower {
             tail = back;
             match step {
                 Ok(Step::Lines(lines)) => {
-                    let events = lines.iter().fold(String::new(), |mut events, (line, position)| {
-                        let data = serde_json::to_string(line).unwrap_or_default();
-                        let _ = write!(events, "id: {position}\nevent: line\ndata: {data}\n\n");
-                        events
-                    });
-                    listener.say(events).await?;
+                    let events = lines.iter().map(|(line, position)| event(position, "line", line));
+                    listener.say(events.collect::<Result<String, _>>().map_err(|_| Over)?).await?;
                 }
-                Ok(Step::Emptied) => listener.say(ROTATED.to_owned()).await?,
+                Ok(Step::Emptied) => listener.say(rotated()?).await?,
                 Ok(Step::Nothing) if looked_at.elapsed() < LOOK => listener.wait().await?,
                 Ok(Step::Nothing) => {
                     looked_at = Instant::now();
                     // One look later nobody writes into it any more.
                     if let Some(successor) = self.successor.take() {
                         tail = successor;
-                        listener.say(ROTATED.to_owned()).await?;
+                        listener.say(rotated()?).await?;
                     } else if let Some(found) =
                         listener.unless_over(open(&self.serve, &self.hosting, &self.place)).await?
                     {
@@ -128,6 +120,11 @@ impl Follower {
             }
         }
     }
+}
+
+/// Tells that the lines that come are of another log of that name.
+fn rotated() -> Result<String, Over> {
+    without_id("rotated", &json!({})).map_err(|_| Over)
 }
 
 /// The log that has the name of another one by now.
@@ -163,7 +160,7 @@ impl Listener {
         if self.spoke_at.elapsed() < SILENCE {
             return Ok(());
         }
-        self.say(": still here\n\n".to_owned()).await
+        self.say(STILL_HERE.to_owned()).await
     }
 
     /// Waits for something, unless nobody listens any more or nobody may.
@@ -205,7 +202,7 @@ mod tests {
         let begun = Instant::now();
         tokio::spawn(async move { while listener.wait().await.is_ok() {} });
         for count in 1..=3 {
-            assert_eq!(receiver.recv().await.unwrap().unwrap(), ": still here\n\n");
+            assert_eq!(receiver.recv().await.unwrap().unwrap(), STILL_HERE);
             assert!(begun.elapsed() < (SILENCE + PAUSE) * count + PAUSE);
         }
     }

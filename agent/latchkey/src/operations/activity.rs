@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Run};
+use crate::limit::PageLimit;
 use crate::problem::Problem;
 use crate::store::audit::{self, AuditRow, Outcome};
 
@@ -17,8 +18,8 @@ use crate::store::audit::{self, AuditRow, Outcome};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ActivityInput {
-    /// How many are looked at; 1 to 500, 100 if not given.
-    limit: Option<u32>,
+    /// How many are looked at.
+    limit: PageLimit,
     /// `next` of the page before.
     cursor: Option<String>,
 }
@@ -62,10 +63,7 @@ impl Run for ActivityList {
     type Output = Deeds;
 
     async fn run(context: &Context, permit: Permit<Self>, input: ActivityInput) -> Result<Deeds, Problem> {
-        let limit = input.limit.unwrap_or(100);
-        if !(1..=500).contains(&limit) {
-            return Err(Problem::invalid("limit", "expected 1 to 500"));
-        }
+        let limit = input.limit.get();
         let wrong = |_| Problem::invalid("cursor", "expected `next` of the page before");
         let before: Option<u64> = input.cursor.map(|text| text.parse()).transpose().map_err(wrong)?;
         let (serve, instance) = (&context.serve, permit.instance().to_string());

@@ -115,6 +115,7 @@ impl Run for CronList {
 impl Run for CronCreate {
     type Input = NewCronEntry;
     type Output = EntryView;
+    const FAILURES: &[u16] = &[507];
 
     async fn run(context: &Context, permit: Permit<Self>, input: NewCronEntry) -> Result<EntryView, Problem> {
         let NewCronEntry { schedule, command, enabled } = input;

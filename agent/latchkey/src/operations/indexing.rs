@@ -5,7 +5,7 @@ use latchkey_access::rows::{IndexingSet, IndexingShow};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Nothing, Run};
+use super::{Context, Nothing, OF_A_SITE, Run};
 use crate::problem::Problem;
 
 /// Whether search engines may index the site.
@@ -19,6 +19,7 @@ pub(crate) struct Indexing {
 impl Run for IndexingShow {
     type Input = Nothing;
     type Output = Indexing;
+    const FAILURES: &[u16] = OF_A_SITE;
 
     async fn run(context: &Context, permit: Permit<Self>, input: Nothing) -> Result<Indexing, Problem> {
         let Nothing {} = input;
@@ -29,6 +30,7 @@ impl Run for IndexingShow {
 impl Run for IndexingSet {
     type Input = Indexing;
     type Output = Indexing;
+    const FAILURES: &[u16] = OF_A_SITE;
 
     async fn run(context: &Context, permit: Permit<Self>, input: Indexing) -> Result<Indexing, Problem> {
         context.ask_site(&permit, &input).await

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Follow, Nothing, Run};
+use crate::limit::Limit;
 use crate::logs::line::Line;
 use crate::logs::location::{Kind, Location};
 use crate::logs::open::open;
@@ -19,9 +20,6 @@ use crate::problem::Problem;
 
 /// So many that were rotated are looked for, of each log.
 const ROTATED_MAX: u32 = 14;
-
-/// So many lines are in a page at most.
-const LINES_MAX: usize = 1000;
 
 /// A log.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,8 +55,9 @@ pub(crate) struct ReadInput {
     log: String,
     /// `next` of the page after them; the last lines if not given.
     before: Option<String>,
-    /// How many at most; 1 to 1000, 100 if not given.
-    limit: Option<usize>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lines of a log.
@@ -136,10 +135,7 @@ impl Run for LogRead {
     type Output = Lines;
 
     async fn run(context: &Context, permit: Permit<Self>, input: ReadInput) -> Result<Lines, Problem> {
-        let limit = input.limit.unwrap_or(100);
-        if !(1..=LINES_MAX).contains(&limit) {
-            return Err(Problem::invalid("limit", format!("expected 1 to {LINES_MAX}")));
-        }
+        let limit = input.limit.len();
         let before = parse_position("before", input.before.as_deref())?;
         let named = logs::find(&context.serve, &permit, &input.log).await?;
         if named.rotated.is_some_and(|rotated| rotated.is_compressed) {

@@ -5,7 +5,7 @@ use latchkey_access::rows::{MaintenanceSet, MaintenanceShow};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Nothing, Run};
+use super::{Context, Nothing, OF_A_SITE, Run};
 use crate::problem::Problem;
 
 /// Whether visitors see the maintenance page.
@@ -19,6 +19,7 @@ pub(crate) struct Maintenance {
 impl Run for MaintenanceShow {
     type Input = Nothing;
     type Output = Maintenance;
+    const FAILURES: &[u16] = OF_A_SITE;
 
     async fn run(context: &Context, permit: Permit<Self>, input: Nothing) -> Result<Maintenance, Problem> {
         let Nothing {} = input;
@@ -29,6 +30,7 @@ impl Run for MaintenanceShow {
 impl Run for MaintenanceSet {
     type Input = Maintenance;
     type Output = Maintenance;
+    const FAILURES: &[u16] = OF_A_SITE;
 
     async fn run(context: &Context, permit: Permit<Self>, input: Maintenance) -> Result<Maintenance, Problem> {
         context.ask_site(&permit, &input).await

@@ -35,6 +35,9 @@ use crate::request;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
 
+/// What may come of asking a site.
+pub(crate) const OF_A_SITE: &[u16] = &[504, 507];
+
 /// How an operation runs. Its permit is the only key to it.
 pub(crate) trait Run: Operation + Sized {
     /// What it takes.
@@ -47,6 +50,8 @@ pub(crate) trait Run: Operation + Sized {
     const CUT_OFF: &'static str = "what it had begun was left as it was";
     /// Whether it notes itself in the audit, with more than is known here.
     const RECORDS_ITSELF: bool = false;
+    /// Statuses of its failures beside those of every operation, and those that follow from its row: `api/statuses.rs`.
+    const FAILURES: &'static [u16] = &[];
 
     /// Of an operation that runs as a job: what can be said against it before it is begun.
     fn check(
@@ -114,6 +119,7 @@ pub(crate) struct Shapes {
     pub(crate) spec: &'static OperationSpec,
     pub(crate) input: Schema,
     pub(crate) output: Schema,
+    pub(crate) failures: &'static [u16],
 }
 
 macro_rules! dispatch {
@@ -145,6 +151,7 @@ macro_rules! dispatch {
                 spec: rows::$name::SPEC,
                 input: taken.subschema_for::<dispatch!(@input $runs $name)>(),
                 output: given.subschema_for::<dispatch!(@output $runs $name)>(),
+                failures: dispatch!(@failures $runs $name),
             }),+]
         }
     };
@@ -152,6 +159,8 @@ macro_rules! dispatch {
     (@run $runs:ident $name:ident) => { run_one::<rows::$name> };
     (@cut_off Stream $name:ident) => { "" };
     (@cut_off $runs:ident $name:ident) => { <rows::$name as Run>::CUT_OFF };
+    (@failures Stream $name:ident) => { &[] };
+    (@failures $runs:ident $name:ident) => { <rows::$name as Run>::FAILURES };
     (@input Stream $name:ident) => { <rows::$name as Follow>::Input };
     (@input $runs:ident $name:ident) => { <rows::$name as Run>::Input };
     (@output Stream $name:ident) => { <rows::$name as Follow>::Event };

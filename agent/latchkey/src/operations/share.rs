@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Run};
 use crate::channels::Ended;
+use crate::limit::PageLimit;
 use crate::problem::Problem;
 use crate::serve::Serve;
 use crate::shares::{self, EndInput, EndedShares, InviteInput, SharePatch, ShareView};
@@ -19,8 +20,8 @@ use crate::shares::{self, EndInput, EndedShares, InviteInput, SharePatch, ShareV
 pub(crate) struct ListInput {
     /// Those that have ended, too.
     pub(crate) all: bool,
-    /// How many at most; 1 to 500, 100 if not given.
-    pub(crate) limit: Option<usize>,
+    /// How many at most.
+    pub(crate) limit: PageLimit,
     /// `next` of the page before.
     pub(crate) cursor: Option<String>,
 }
@@ -88,10 +89,7 @@ impl Run for ShareList {
     type Output = ShareItems;
 
     async fn run(context: &Context, permit: Permit<Self>, input: ListInput) -> Result<ShareItems, Problem> {
-        let limit = input.limit.unwrap_or(100);
-        if !(1..=500).contains(&limit) {
-            return Err(Problem::invalid("limit", "expected 1 to 500"));
-        }
+        let limit = input.limit.len();
         let wrong = |_| Problem::invalid("cursor", "expected `next` of the page before");
         let after: Option<ShareId> = input.cursor.map(|text| text.parse()).transpose().map_err(wrong)?;
         let (table, now) = (context.serve.state.table(), context.serve.state.clock.now());

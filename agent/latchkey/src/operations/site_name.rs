@@ -5,7 +5,7 @@ use latchkey_access::rows::{SiteNameSet, SiteNameShow};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Nothing, Run};
+use super::{Context, Nothing, OF_A_SITE, Run};
 use crate::problem::Problem;
 
 /// The site's name.
@@ -19,6 +19,7 @@ pub(crate) struct SiteName {
 impl Run for SiteNameShow {
     type Input = Nothing;
     type Output = SiteName;
+    const FAILURES: &[u16] = OF_A_SITE;
 
     async fn run(context: &Context, permit: Permit<Self>, input: Nothing) -> Result<SiteName, Problem> {
         let Nothing {} = input;
@@ -29,6 +30,7 @@ impl Run for SiteNameShow {
 impl Run for SiteNameSet {
     type Input = SiteName;
     type Output = SiteName;
+    const FAILURES: &[u16] = OF_A_SITE;
 
     async fn run(context: &Context, permit: Permit<Self>, input: SiteName) -> Result<SiteName, Problem> {
         if input.name.chars().count() > 200 || input.name.chars().any(char::is_control) {

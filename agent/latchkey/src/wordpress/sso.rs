@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::bridge::{BridgeError, Plugins};
 use super::first_use;
 use crate::clock::later;
+use crate::limit::Limit;
 use crate::problem::{Code, Problem};
 use crate::serve::Serve;
 use crate::store::hand_overs::{self, HandOver};
@@ -37,8 +38,8 @@ pub(crate) struct WpUserItem {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct UsersInput {
-    /// How many at most; 1 to 1000, 200 if not given.
-    limit: Option<u32>,
+    /// How many at most.
+    limit: Limit<200, 1000>,
     /// `next` of the page before.
     cursor: Option<String>,
 }
@@ -72,10 +73,7 @@ pub(crate) async fn users(
     permit: &Permit<SsoUsers>,
     input: UsersInput,
 ) -> Result<UsersOutput, Problem> {
-    let limit = input.limit.unwrap_or(200);
-    if !(1..=1000).contains(&limit) {
-        return Err(Problem::invalid("limit", "expected 1 to 1000"));
-    }
+    let limit = input.limit.get();
     let wrong_cursor = |_| Problem::invalid("cursor", "expected `next` of the page before");
     let after_id = input.cursor.map_or(Ok(0), |text| text.parse()).map_err(wrong_cursor)?;
     match permit.log_in_as() {

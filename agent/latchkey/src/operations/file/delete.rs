@@ -31,6 +31,7 @@ pub(crate) struct Deleted {
 impl Run for FileDelete {
     type Input = DeleteInput;
     type Output = Deleted;
+    const FAILURES: &[u16] = &[507];
     const RECORDS_ITSELF: bool = true;
 
     async fn run(context: &Context, permit: Permit<Self>, input: DeleteInput) -> Result<Deleted, Problem> {

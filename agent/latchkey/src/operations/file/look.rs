@@ -13,9 +13,8 @@ use super::super::{Context, Run};
 use super::WhichFile;
 use crate::file_manager::text::{self, Encoding, TextView};
 use crate::file_manager::{FileView, HomePath, problem};
+use crate::limit::Limit;
 use crate::problem::Problem;
-
-const MOST: u32 = 1000;
 
 /// A part of a folder.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,17 +29,12 @@ pub(crate) struct ListInput {
     /// Whether the order is turned round.
     #[serde(default)]
     descending: bool,
-    /// How many at most; 1 to 1000.
-    #[serde(default = "usual")]
-    #[schemars(range(min = 1, max = 1000))]
-    limit: u32,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit<200, 1000>,
     /// `next` of the page before.
     #[serde(default)]
     cursor: Option<Cursor>,
-}
-
-const fn usual() -> u32 {
-    200
 }
 
 /// An order.
@@ -107,15 +101,13 @@ impl Sort {
 impl Run for FileList {
     type Input = ListInput;
     type Output = FileItems;
+    const FAILURES: &[u16] = &[504];
 
     async fn run(context: &Context, permit: Permit<Self>, input: ListInput) -> Result<FileItems, Problem> {
         let ListInput { path, sort, descending, limit, cursor } = input;
-        if !(1..=MOST).contains(&limit) {
-            return Err(Problem::invalid("limit", "expected 1 to 1000"));
-        }
         let home = context.home(&permit).await?;
         let after = cursor.map(|Cursor(mark)| mark);
-        let listing = Listing { order: sort.order(), is_descending: descending, after, limit };
+        let listing = Listing { order: sort.order(), is_descending: descending, after, limit: limit.get() };
         let listed = home.tree.list(path.site_path(), listing).await.map_err(problem)?;
         let last = listed.items.last().filter(|_| listed.has_more);
         let next = last.map(|last| {

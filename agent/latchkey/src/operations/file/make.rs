@@ -25,6 +25,7 @@ pub(crate) struct MakeDirInput {
 impl Run for FileMakeDir {
     type Input = MakeDirInput;
     type Output = FileView;
+    const FAILURES: &[u16] = &[507];
     const RECORDS_ITSELF: bool = true;
 
     async fn run(context: &Context, permit: Permit<Self>, input: MakeDirInput) -> Result<FileView, Problem> {
@@ -63,6 +64,7 @@ pub(crate) struct Copied {
 impl Run for FileCopy {
     type Input = CopyInput;
     type Output = Copied;
+    const FAILURES: &[u16] = &[504, 507];
     const RECORDS_ITSELF: bool = true;
 
     async fn run(context: &Context, permit: Permit<Self>, input: CopyInput) -> Result<Copied, Problem> {

@@ -26,6 +26,7 @@ pub(crate) struct RenameInput {
 impl Run for FileRename {
     type Input = RenameInput;
     type Output = FileView;
+    const FAILURES: &[u16] = &[507];
     const RECORDS_ITSELF: bool = true;
 
     async fn run(context: &Context, permit: Permit<Self>, input: RenameInput) -> Result<FileView, Problem> {

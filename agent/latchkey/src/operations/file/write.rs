@@ -49,6 +49,7 @@ pub(crate) struct Written {
 impl Run for FileWrite {
     type Input = WriteInput;
     type Output = Written;
+    const FAILURES: &[u16] = &[412, 507];
     const RECORDS_ITSELF: bool = true;
 
     async fn run(context: &Context, permit: Permit<Self>, input: WriteInput) -> Result<Written, Problem> {
@@ -77,6 +78,7 @@ pub(crate) struct ModeInput {
 impl Run for FileSetMode {
     type Input = ModeInput;
     type Output = FileView;
+    const FAILURES: &[u16] = &[507];
     const RECORDS_ITSELF: bool = true;
 
     async fn run(context: &Context, permit: Permit<Self>, input: ModeInput) -> Result<FileView, Problem> {
