@@ -7,6 +7,7 @@ use std::thread;
 use latchkey_tests::audit::audited;
 use latchkey_tests::exchange::Request;
 use latchkey_tests::file_manager::Managed;
+use latchkey_tests::opened::files_beneath;
 use latchkey_tests::shares::{person, share};
 use latchkey_tests::small_home::{End, SmallHome};
 use latchkey_tests::waiting::eventually;
@@ -209,8 +210,11 @@ fn transfers_need_the_privilege_and_stay_in_the_home(node: &Node) {
 }
 
 /// Sends a request beside the trial, so slowly that it does not end by itself.
-fn slowly(request: Request) -> thread::JoinHandle<Result<u16, String>> {
-    let request = request.option("--limit-rate").option("200K");
+/// More than such a home holds.
+const LARGER_BYTES: usize = 224 << 20;
+
+fn slowly(request: Request, rate: &str) -> thread::JoinHandle<Result<u16, String>> {
+    let request = request.option("--limit-rate").option(rate).option("--max-time").option("60");
     thread::spawn(move || request.try_send().map(|reply| reply.status))
 }
 
@@ -218,10 +222,11 @@ fn transfers_end_with_their_share(node: &Node) {
     let may = Managed::new(node, "cut", MANAGED);
     let content = text(30_000_000);
     may.plant("large", &content);
-    let down = slowly(may.transfer("GET", "large"));
-    let up = slowly(may.transfer("PUT", "arriving").body(BYTES, content.clone()));
+    // Takes next to nothing: what ends it does not wait for the client.
+    let down = slowly(may.transfer("GET", "large"), "100K");
+    let up = slowly(may.transfer("PUT", "arriving").body(BYTES, content.clone()), "200K");
     let range = format!("bytes 0-{}/{}", content.len() - 1, content.len());
-    let part = slowly(may.transfer("PUT", "in-parts").body(BYTES, content).header("Content-Range", &range));
+    let part = slowly(may.transfer("PUT", "in-parts").body(BYTES, content).header("Content-Range", &range), "200K");
     let of_transfers = || {
         let all = latchkey_tests::api::Api::acting_as(node, &may.share.email).get("/v1/sessions").done();
         let all = all["items"].as_array().unwrap().clone();
@@ -231,11 +236,12 @@ fn transfers_end_with_their_share(node: &Node) {
     assert!(of_transfers().iter().all(|one| one["share"] == may.share.id.as_str() && one["instance"] == "cut"));
     let ended = may.share.revoke();
     assert_eq!((&ended["closed"]["transfer"], &ended["unconfirmed"]), (&json!(3), &json!([])), "{ended}");
-    assert!(down.join().unwrap().is_err(), "the download is cut");
+    assert_eq!(files_beneath(&may.folder), [], "nobody reads or writes any of them");
     for upload in [up, part] {
         assert_eq!(upload.join().unwrap(), Ok(403), "told while it was still sending");
     }
     assert_eq!(fs::read_dir(&may.folder).unwrap().count(), 1, "no part of a file has its name");
+    assert!(down.join().unwrap().is_err(), "the download is cut");
 }
 
 fn a_full_disk_leaves_no_part_of_an_upload(node: &Node) {
@@ -251,6 +257,7 @@ fn without_room(node: &Node, hosting: &'static str, end: End) {
     let home = SmallHome::of(node, hosting, end);
     let may = Managed::new(node, hosting, hosting);
     may.plant("kept", "before");
+    in_the_middle(&may, &home);
     let _told = home.fill();
     let content = text(3_000_000);
     let put = |name: &str| may.transfer("PUT", name).body(BYTES, content.clone()).send();
@@ -268,4 +275,23 @@ fn without_room(node: &Node, hosting: &'static str, end: End) {
     home.make_room();
     eventually("room", || put("new").status < 300);
     assert!(fs::read_to_string(may.folder.join("new")).unwrap() == content);
+}
+
+/// Uploads for which there is room at first.
+#[track_caller]
+fn in_the_middle(may: &Managed<'_>, home: &SmallHome) {
+    let larger = vec![b'x'; LARGER_BYTES];
+    let before = home.free_bytes();
+    for name in ["kept", "new"] {
+        may.transfer("PUT", name).body(BYTES, larger.clone()).send().refused(507, "quota");
+        let range = format!("bytes 0-{}/{}", LARGER_BYTES - 1, LARGER_BYTES);
+        let in_parts = may.transfer("PUT", name).body(BYTES, larger.clone()).header("Content-Range", &range);
+        in_parts.send().refused(507, "quota");
+    }
+    eventually("all of it is given back", || home.free_bytes().abs_diff(before) < 1 << 20);
+    assert_eq!(fs::read(may.folder.join("kept")).unwrap(), b"before");
+    assert_eq!(fs::read_dir(&may.folder).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(may.user.home.join(".latchkey/uploads")).unwrap().count(), 0);
+    assert_eq!(may.transfer("PUT", "small").body(BYTES, "small").send().status, 201);
+    fs::remove_file(may.folder.join("small")).unwrap();
 }

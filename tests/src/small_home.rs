@@ -67,6 +67,16 @@ impl SmallHome {
         told
     }
 
+    /// How much the system user may write still, once all is written that was.
+    #[must_use]
+    #[track_caller]
+    pub fn free_bytes(&self) -> u64 {
+        let home = text(&self.hosting.user.home);
+        run("sync", &["--file-system", &home]);
+        let told = Program::new("df").args(["--block-size=1", "--output=avail"]).arg(home).text().unwrap();
+        told.lines().last().unwrap().trim().parse().unwrap()
+    }
+
     /// Gives some back.
     #[track_caller]
     pub fn make_room(&self) {

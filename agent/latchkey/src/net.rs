@@ -20,7 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tower::ServiceExt;
@@ -217,7 +217,10 @@ async fn serve_http_within<T, K>(
     T: Clone + Send + Sync + 'static,
     K: Clone + Eq + Hash + Send + Sync + 'static,
 {
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+    let cut = Cut::default();
+    let cuts = cut.clone();
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(cuts.clone());
         answer(router.clone(), known.clone(), place.clone(), request)
     });
     let connection = http1::Builder::new()
@@ -226,8 +229,22 @@ async fn serve_http_within<T, K>(
         .max_headers(MOST_HEADERS)
         .max_buf_size(2 * LONGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection ended early");
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        },
+        () = cut.0.notified() => {}
+    }
+}
+
+/// In the extensions of a request: cuts its connection, also while the other end takes nothing of a reply.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cut(Arc<Notify>);
+
+impl Cut {
+    /// Cuts it.
+    pub(crate) fn now(&self) {
+        self.0.notify_one();
     }
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use latchkey_access::{Actor, InstanceId, ShareId, sees};
 
 use crate::caller::Caller;
+use crate::net::Cut;
 use crate::operations::Context;
 use crate::problem::Problem;
 use crate::serve::Serve;
@@ -18,6 +19,8 @@ use crate::serve::Serve;
 /// One call under way.
 pub(crate) struct Call {
     pub(crate) serve: Arc<Serve>,
+    /// The connection that it came on.
+    pub(crate) connection: Cut,
     pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,

@@ -75,7 +75,7 @@ pub(super) async fn download(call: Call) -> Result<Reply, Problem> {
     let name = path.split().map_or_else(Vec::new, |(_, name)| name.to_vec());
     let part = wanted(&call, size, &tag)?;
     let (from, length) = part.unwrap_or((0, size));
-    let reply = Reply::stream(BYTES, file.part(from, length, work))
+    let reply = Reply::stream(BYTES, file.part((from, length), work, call.connection.clone()))
         .with_header(ACCEPT_RANGES, "bytes")
         .with_header(CONTENT_LENGTH, &length.to_string())
         .with_header(ETAG, &tag)

@@ -218,8 +218,9 @@ async fn carry_out(
         false => (read_body(body).await?, Body::empty()),
     };
     let path = parts.uri.path().to_owned();
-    let call =
-        Call { serve: serve.clone(), caller, headers: parts.headers, body, arriving: arriving.into(), params, query };
+    let connection = parts.extensions.get().cloned().unwrap_or_default();
+    let (serve, headers, arriving) = (serve.clone(), parts.headers, arriving.into());
+    let call = Call { serve, connection, caller, headers, body, arriving, params, query };
     if parts.method == Method::POST {
         idempotency::once(call, route.method, &path, route.handler).await
     } else {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -16,6 +17,7 @@ use tokio_stream::Stream;
 use super::text::READ;
 use super::{Home, Tag, problem, problem_of_write};
 use crate::channels::OpenWork;
+use crate::net::Cut;
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
 
@@ -44,21 +46,29 @@ impl Download {
         Ok(Self { file, size, tag })
     }
 
-    /// So many bytes of it, from one on. What is missing when the share ends, or because the file became shorter, cuts
-    /// the connection.
-    pub(crate) fn part(self, from: u64, length: u64, work: OpenWork) -> Body {
+    /// So many bytes of it, from one on. When the share ends before all of it was taken the connection is cut, as it is
+    /// when the file became shorter.
+    pub(crate) fn part(self, (from, length): (u64, u64), work: OpenWork, connection: Cut) -> Body {
         let (pieces, read) = mpsc::channel(AHEAD);
-        let work = Arc::new(work);
-        let reader = work.clone();
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let taken = Pieces { read, left: length, has_ended: has_ended.clone() };
         request::spawn(async move {
-            // Given up, it wakes whoever waits for a piece.
-            let _ = reader.unless_stopped(read_pieces(self.file, from, length, pieces)).await;
+            let all = async {
+                read_pieces(self.file, from, length, &pieces).await;
+                pieces.closed().await;
+            };
+            if work.unless_stopped(all).await.is_err() {
+                has_ended.store(true, Ordering::Release);
+                connection.now();
+            }
+            // Over for whoever waits for its end: a client that takes nothing does not keep it open.
+            drop(work);
         });
-        Body::from_stream(Pieces { read, work })
+        Body::from_stream(taken)
     }
 }
 
-async fn read_pieces(file: Arc<OpenFile>, mut from: u64, mut left: u64, pieces: mpsc::Sender<io::Result<Bytes>>) {
+async fn read_pieces(file: Arc<OpenFile>, mut from: u64, mut left: u64, pieces: &mpsc::Sender<io::Result<Bytes>>) {
     while left > 0 {
         let wanted = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let reading = file.clone();
@@ -92,20 +102,27 @@ fn read_piece(file: &OpenFile, from: u64, wanted: usize) -> io::Result<Bytes> {
     }
 }
 
-/// What was read ahead; thrown away as soon as it must not be sent any more. The channel is open until all of it was taken.
+/// What was read ahead; thrown away as soon as it must not be sent any more.
 struct Pieces {
     read: mpsc::Receiver<io::Result<Bytes>>,
-    work: Arc<OpenWork>,
+    /// How many bytes are missing.
+    left: u64,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Stream for Pieces {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
         let piece = ready!(self.read.poll_recv(context));
-        if self.work.must_stop() {
-            self.read.close();
+        if self.has_ended.load(Ordering::Acquire) {
             return Poll::Ready(Some(Err(io::Error::other("the access that this was begun with has ended"))));
+        }
+        if let Some(Ok(piece)) = &piece {
+            self.left = self.left.saturating_sub(piece.len() as u64);
         }
         Poll::Ready(piece)
     }

@@ -127,7 +127,12 @@ pub(crate) async fn part(
     if from != there {
         return Err(Problem::conflict(format!("expected to go on at byte {there}")));
     }
-    let came = there + arriving.write_to(file.clone(), from, part.length).await?;
+    let written = arriving.write_to(file.clone(), from, part.length).await;
+    if matches!(&written, Err(failed) if failed.code == Code::Quota) {
+        // What is there of it would keep the last room from everybody else.
+        home.tree.remove_file(&partial).await.map_err(problem)?;
+    }
+    let came = there + written?;
     if came < part.total {
         return Ok(Came::Partly(came));
     }
