@@ -37,6 +37,7 @@ mod ftp_events;
 mod full;
 mod gateway;
 mod hostile;
+mod hostile_texts;
 mod hosting;
 mod limits;
 mod logs;
@@ -70,7 +71,7 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 27] = [
+const HOSTINGS: [&str; 28] = [
     ONE,
     TWO,
     FILES,
@@ -98,6 +99,7 @@ const HOSTINGS: [&str; 27] = [
     "whole",
     "bare",
     "clock",
+    "texts",
 ];
 const ONE: &str = "one";
 const TWO: &str = "two";
@@ -248,6 +250,7 @@ fn main() -> ExitCode {
         certificates::trials(),
         doctor::trials(),
         hostile::trials(),
+        hostile_texts::trials(),
         caches::trials(),
         full::trials(),
         variants::trials(),
