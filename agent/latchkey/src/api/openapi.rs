@@ -157,15 +157,17 @@ fn response(route: &Route, status: u16, schema: &Value) -> Value {
     let of_kind = |kind: &str| json!({ "schema": if kind == JSON { schema } else { &text } });
     if statuses::is_done(status) {
         let content = route.kinds.iter().map(|kind| ((*kind).to_owned(), of_kind(kind))).collect::<Map<_, _>>();
-        let mut done = json!({ "description": statuses::text(status), "content": content });
-        if !route.gives_headers.is_empty() {
-            let headers = route.gives_headers.iter().map(|(name, text)| {
-                let shape = json!({ "description": text, "schema": { "type": "string" } });
-                ((*name).to_owned(), shape)
-            });
-            done["headers"] = headers.collect::<Map<_, _>>().into();
-        }
-        return done;
+        let header = |text: &str| json!({ "description": text, "schema": { "type": "string" } });
+        let headers: Map<_, _> =
+            route.gives_headers.iter().map(|(name, text)| ((*name).to_owned(), header(text))).collect();
+        let done = [("description", json!(statuses::text(status))), ("content", json!(content))];
+        let headers = Some(("headers", json!(headers))).filter(|_| !route.gives_headers.is_empty());
+        return done
+            .into_iter()
+            .chain(headers)
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<Map<_, _>>()
+            .into();
     }
     if status == 409 && route.path == SEVERAL {
         let content = json!({ JSON: of_kind(JSON), PROBLEM: { "schema": problem_reference() } });
