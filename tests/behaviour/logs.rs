@@ -26,6 +26,7 @@ crate::trials! { beside_others:
     nothing_that_a_hostings_user_plants_in_a_log_folder_is_read,
     a_log_is_paged_backwards_while_it_grows_and_rotation_is_told,
     a_log_is_followed_over_renaming_and_emptying_until_the_share_ends,
+    a_share_follows_so_many_logs_at_once_and_leaves_places_for_others,
     the_command_line_follows_a_log,
     activity_says_what_was_done_and_to_guests_no_more_than_that,
 }
@@ -327,6 +328,28 @@ fn a_log_is_followed_over_renaming_and_emptying_until_the_share_ends(node: &Node
     assert_eq!(streams_of(node, &guest.email), 0);
     visit("after-the-end");
     assert!(!stream.tells("after-the-end"));
+}
+
+fn a_share_follows_so_many_logs_at_once_and_leaves_places_for_others(node: &Node) {
+    let site = node.instance("log1").unwrap();
+    drop(Request::new("GET", &site.url).send());
+    eventually("nginx has written it", || access_log(node, "logs1", "log1").exists());
+    let (guest, other) = (reader(node, "log1"), reader(node, "log1"));
+    let input = json!({ "log": "access" });
+    let follow = |share: &Share<'_>| OperationStream::open(node, &share.email, "log1", "log.follow", &input);
+    let mut streams: Vec<_> = (0..16).map(|_| follow(&guest)).collect();
+    let refused = guest.person().operate("log1", "log.follow", &input).refused(429, "busy");
+    assert!(refused["retry_after_s"].is_u64(), "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("at most 16"), "{refused}");
+    assert_eq!(streams_of(node, &guest.email), 16);
+    drop(follow(&other));
+    read(&guest.person(), "log1", "access");
+    drop(streams.pop());
+    eventually("whoever hung up has no stream", || streams_of(node, &guest.email) == 15);
+    streams.push(follow(&guest));
+    guest.person().operate("log1", "log.follow", &input).refused(429, "busy");
+    let ended = guest.revoke();
+    assert_eq!((&ended["closed"]["stream"], &ended["unconfirmed"]), (&json!(16), &json!([])), "{ended}");
 }
 
 /// How many streams of a person the node has open.

@@ -31,10 +31,14 @@ pub(super) async fn cancel(call: Call) -> Result<Reply, Problem> {
 /// The job whenever it changes, until it has ended or the actor may see it no more.
 pub(super) async fn events(call: Call) -> Result<Reply, Problem> {
     let id = call.param("job").to_owned();
-    jobs::find_for(&call.serve, call.actor(), &id).await?;
+    let job = jobs::find_for(&call.serve, call.actor(), &id).await?;
+    let place = call.serve.state.channels.at_once.enter(call.actor(), job.share)?;
     let (serve, actor) = (call.serve.clone(), call.actor().clone());
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(1);
-    request::spawn(async move { follow(&serve, &actor, &id, &sender).await });
+    request::spawn(async move {
+        follow(&serve, &actor, &id, &sender).await;
+        drop(place);
+    });
     Ok(Reply::stream(EVENTS, Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver))))
 }
 

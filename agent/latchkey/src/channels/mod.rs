@@ -2,6 +2,7 @@
 //!
 //! The orders that matter are in `gate` (opening, sweeping) and `endings` (who ends what); both are tried out by `model`.
 
+mod at_once;
 mod at_site;
 mod ended;
 mod ending;
@@ -28,7 +29,9 @@ pub(crate) use ending::{TIME_FOR_SITES, close, forget_hosting, retry_unconfirmed
 pub(crate) use files::{FileSession, RestsOn};
 pub(crate) use looks::look_again;
 pub(crate) use switched::{KillSwitch, Switch};
-pub(crate) use work::{DecideWork, OpenWork, Work, WorkKind, decide_through, open as open_work, share_by};
+pub(crate) use work::{
+    DecideWork, OpenWork, Work, WorkKind, decide_through, open as open_work, open_beside as open_work_beside, share_by,
+};
 
 use crate::cron::{Leaving, Resting};
 use crate::store::StoreError;
@@ -37,6 +40,7 @@ use crate::store::gateway_rows::{self, GatewaySession};
 use crate::store::residue::Residue;
 use crate::store::wordpress_sessions::{self, KeptSession, Look, WordpressSession};
 use crate::token::TokenHash;
+use at_once::AtOnce;
 use endings::{Begun, Endings};
 use gate::{Gate, Way};
 use switched::{Killed, Lingering};
@@ -198,6 +202,7 @@ pub(crate) struct Channels {
     lingering: Lingering,
     /// Cron entries are no way in, and end as channels do.
     pub(crate) cron: Resting,
+    pub(crate) at_once: AtOnce,
 }
 
 impl Channels {
@@ -206,7 +211,8 @@ impl Channels {
         let (gate, lingering) = (Gate::new(table), Lingering::default());
         let cron = Resting::default();
         cron.keep(cron_entries::on_shares(connection)?);
-        let channels = Self { gate, endings: Endings::new(), by_token: Mutex::default(), lingering, cron };
+        let (by_token, at_once) = (Mutex::default(), AtOnce::default());
+        let channels = Self { gate, endings: Endings::new(), by_token, lingering, cron, at_once };
         for (token, session) in gateway_rows::load_sessions(connection, now)? {
             channels.register(Channel::Gateway(token, session));
         }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use latchkey_access::{AccessTable, Actor, Denial, HostingId, InstanceId, Operation, Permit, ShareId, decide};
 use tokio::sync::watch;
 
+use super::at_once::Place;
 use super::switched::{KillSwitch, Killed, Switch};
 use super::{Channel, Closed};
 use crate::caller::Caller;
@@ -54,6 +55,11 @@ impl WorkKind {
             Self::Database => |closed, count| closed.database += count,
             Self::Phpmyadmin => |closed, count| closed.phpmyadmin += count,
         }
+    }
+
+    /// Whether a connection of the panel's may be at it. The others have limits of their own.
+    const fn takes_place(self) -> bool {
+        matches!(self, Self::Transfer | Self::Stream | Self::Job)
     }
 }
 
@@ -128,8 +134,22 @@ impl Work {
 
 /// Begins work that a permit allows: registered, then decided on once more. From here on whoever ends the share kills it.
 ///
-/// Fails as the decision does.
+/// Fails as the decision does, and when the share or the person has as much under way as they may.
 pub(crate) fn open<O: Operation>(
+    serve: &Arc<Serve>,
+    permit: &Permit<O>,
+    kind: WorkKind,
+    caller: &Caller,
+) -> Result<OpenWork, Problem> {
+    let enter = || serve.state.channels.at_once.enter(permit.actor(), permit.share());
+    let place = kind.takes_place().then(enter).transpose()?;
+    let mut open = open_beside(serve, permit, kind, caller)?;
+    open.place = place;
+    Ok(open)
+}
+
+/// The same beside work that has its place: what goes on is one thing, and rests on several shares.
+pub(crate) fn open_beside<O: Operation>(
     serve: &Arc<Serve>,
     permit: &Permit<O>,
     kind: WorkKind,
@@ -153,7 +173,7 @@ pub(crate) fn open<O: Operation>(
         decide: share_by::<O>,
     };
     // From here on it is out of the registry again whatever happens.
-    let open = OpenWork { serve: serve.clone(), id: work.id.clone(), heard, closed };
+    let open = OpenWork { serve: serve.clone(), id: work.id.clone(), heard, closed, place: None };
     let decided_on = work.clone();
     serve.state.channels.register(Channel::Work(work));
     let now = |table: &_| decided_on.decide_again(table, serve.state.clock.now());
@@ -187,6 +207,7 @@ pub(crate) struct OpenWork {
     id: String,
     heard: watch::Receiver<bool>,
     closed: Arc<AtomicU32>,
+    place: Option<Place>,
 }
 
 impl OpenWork {
@@ -338,6 +359,22 @@ mod tests {
         let work = work.unwrap();
         assert_eq!(node.end().await.closed.transfer, 0);
         assert!(!work.must_stop());
+    }
+
+    #[tokio::test]
+    async fn a_share_has_so_much_work_under_way_and_databases_are_not_of_it() {
+        let node = Fixture::new().await;
+        let kinds = [WorkKind::Transfer, WorkKind::Stream, WorkKind::Job].into_iter().cycle();
+        let mut works: Vec<_> = kinds.take(16).map(|kind| node.open::<SiteNameShow>(kind)).collect();
+        let permit = node.permit::<SiteNameShow>(&node.jo);
+        let refused = open(&node.serve, &permit, WorkKind::Stream, &Caller::agent()).err().unwrap();
+        assert_eq!((refused.status, refused.retry_after_s.is_some()), (429, true), "{refused:?}");
+        assert_eq!(node.serve.state.channels.list().len(), 16, "nothing of what was refused is registered");
+        works.push(node.open::<SiteNameShow>(WorkKind::Database));
+        works.push(node.open::<SiteNameShow>(WorkKind::Phpmyadmin));
+        works.push(open_beside(&node.serve, &permit, WorkKind::Stream, &Caller::agent()).unwrap());
+        works.remove(0);
+        drop(node.open::<SiteNameShow>(WorkKind::Transfer));
     }
 
     #[tokio::test]

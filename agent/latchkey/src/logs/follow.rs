@@ -24,7 +24,7 @@ use super::open::open;
 use super::page::Position;
 use super::tail::{Step, Tail};
 use crate::caller::Caller;
-use crate::channels::{OpenWork, WorkKind, open_work};
+use crate::channels::{OpenWork, WorkKind, open_work, open_work_beside};
 use crate::events::{SILENCE, STILL_HERE, event, only_id, without_id};
 use crate::problem::Problem;
 use crate::request;
@@ -51,7 +51,7 @@ pub(crate) async fn follow<O: Operation>(
     let mut works = vec![open_work(serve, permit, WorkKind::Stream, caller)?];
     for other in &named.location.tells_of {
         let permit = decide::<O>(&serve.state.table(), permit.actor(), other, serve.state.clock.now())?;
-        works.push(open_work(serve, &permit, WorkKind::Stream, caller)?);
+        works.push(open_work_beside(serve, &permit, WorkKind::Stream, caller)?);
     }
     let Named { hosting, place, .. } = named;
     let file = open(serve, &hosting, &place).await?.ok_or_else(|| Problem::not_found("log"))?;
