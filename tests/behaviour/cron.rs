@@ -31,23 +31,23 @@ crate::trials! {
 
 /// The hosting of these trials alone, with two instances.
 const HOSTING: &str = "clock";
-const SITE: &str = "clock-site";
+pub(crate) const SITE: &str = "clock-site";
 const BESIDE: &str = "clock-beside";
 
 /// What others have written there.
-const FOREIGN: &str = "# by hand\nMAILTO=\"\"\n\n0  3\t* * *   echo \\% x\n@reboot true\n";
+pub(crate) const FOREIGN: &str = "# by hand\nMAILTO=\"\"\n\n0  3\t* * *   echo \\% x\n@reboot true\n";
 
 /// The crontab of that hosting, for one trial at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-struct Clock<'n> {
+pub(crate) struct Clock<'n> {
     node: &'n Node,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl<'n> Clock<'n> {
     /// With what others have written, and nothing else.
-    fn new(node: &'n Node) -> Self {
+    pub(crate) fn new(node: &'n Node) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         paper(node, SITE, HOSTING);
         paper(node, BESIDE, HOSTING);
@@ -60,11 +60,11 @@ impl<'n> Clock<'n> {
         clock
     }
 
-    fn owner(&self) -> Api<'n> {
+    pub(crate) fn owner(&self) -> Api<'n> {
         Api::acting_as(self.node, &owner_of(HOSTING))
     }
 
-    fn guest(&self) -> Share<'n> {
+    pub(crate) fn guest(&self) -> Share<'n> {
         let may = json!({ "role": "custom", "privileges": ["hosting.manage_cron"] });
         share(self.node, SITE, &person("may"), &may)
     }
@@ -73,38 +73,38 @@ impl<'n> Clock<'n> {
         self.owner().operate(SITE, "cron.list", &json!({})).done()["items"].as_array().unwrap().clone()
     }
 
-    fn entry(&self, id: &str) -> Value {
+    pub(crate) fn entry(&self, id: &str) -> Value {
         self.listed().into_iter().find(|entry| entry["id"] == id).unwrap()
     }
 
     /// As somebody at a shell does.
-    fn put(&self, text: &str) {
+    pub(crate) fn put(&self, text: &str) {
         let crontab = Program::new("crontab").arg("-").input(text.as_bytes());
         crontab.run_as(self.node.hosting(HOSTING).unwrap().user.identity()).text().unwrap();
     }
 
     /// What `crontab -l` says, which prints the whole of it.
-    fn crontab(&self) -> String {
+    pub(crate) fn crontab(&self) -> String {
         let user = self.node.hosting(HOSTING).unwrap().user.name;
         Program::new("crontab").args(["-l", "-u", &user]).text().unwrap() + "\n"
     }
 
     #[track_caller]
-    fn has(&self, ours: &str) {
+    pub(crate) fn has(&self, ours: &str) {
         assert_eq!(self.crontab().trim_end(), format!("{FOREIGN}{ours}").trim_end());
     }
 }
 
 #[track_caller]
-fn made(answer: &Response) -> String {
+pub(crate) fn made(answer: &Response) -> String {
     answer.done()["id"].as_str().unwrap().to_owned()
 }
 
-fn create(person: &Api<'_>, command: &str) -> Response {
+pub(crate) fn create(person: &Api<'_>, command: &str) -> Response {
     person.operate(SITE, "cron.create", &json!({ "schedule": "5 4 * * *", "command": command }))
 }
 
-fn line(id: &str, command: &str) -> String {
+pub(crate) fn line(id: &str, command: &str) -> String {
     format!("# latchkey: {id}\n5 4 * * * {command}\n")
 }
 

@@ -26,6 +26,7 @@ mod certificates;
 mod cli;
 mod crash;
 mod cron;
+mod cron_owners;
 mod databases;
 mod delegation;
 mod doctor;
@@ -243,6 +244,7 @@ fn main() -> ExitCode {
         phpmyadmin::trials(),
         logs::trials(),
         cron::trials(),
+        cron_owners::trials(),
         api::trials(),
         cli::trials(),
         audit::trials(),

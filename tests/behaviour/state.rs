@@ -24,7 +24,7 @@ crate::trials! { alone:
 }
 
 #[track_caller]
-fn back_up(node: &Node) -> PathBuf {
+pub(crate) fn back_up(node: &Node) -> PathBuf {
     let file = node.root().join("backup.db");
     latchkey(node, &["backup", &file.display().to_string()]).done();
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -32,7 +32,7 @@ fn back_up(node: &Node) -> PathBuf {
 }
 
 #[track_caller]
-fn restore(node: &Node, file: &Path) -> Value {
+pub(crate) fn restore(node: &Node, file: &Path) -> Value {
     latchkey(node, &["restore", "--json", &file.display().to_string()]).json()
 }
 
@@ -47,7 +47,7 @@ fn editor_in(node: &Node) -> (Share<'_>, Browser) {
 
 /// Rows that only the damaged state had are missing from what the broker recorded, until root says so.
 #[track_caller]
-fn set_back(node: &Node) {
+pub(crate) fn set_back(node: &Node) {
     latchkey(node, &["audit", "set-back"]).done();
 }
 
@@ -131,7 +131,7 @@ fn a_disk_that_fails_is_said_grants_nothing_and_still_ends_access(node: &Node) {
 }
 
 /// Overwrites every page of the database file but the first.
-fn damage(node: &Node) {
+pub(crate) fn damage(node: &Node) {
     let path = node.agent().unwrap().paths().state.join("latchkey.db");
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     let pages = file.metadata().unwrap().len() / 4096;

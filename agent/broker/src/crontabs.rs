@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_protocol::CRONTAB_MAX_BYTES;
+use latchkey_protocol::{CRONTAB_MAX_BYTES, FrameSocket};
 use rustix::{
     fs::{FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
@@ -25,7 +25,7 @@ use crate::{
     refusal::Refusal,
     registry::Hosting,
     rights, said,
-    spawn::{SpawnError, run_short, worker_as},
+    spawn::{SpawnError, bounded_worker_as, has_hung_up, run_short},
     turns::Turns,
 };
 
@@ -60,8 +60,8 @@ enum ProgramError {
     Memory(#[from] Errno),
     #[error("cannot read what the program said")]
     Said(#[source] std::io::Error),
-    #[error("the program did not end within {} s and was killed", PATIENCE.as_secs())]
-    Overdue,
+    #[error("the program did not end within {} s, or before serve hung up, and was killed", PATIENCE.as_secs())]
+    CutOff,
 }
 
 impl Crontabs {
@@ -98,10 +98,22 @@ impl Crontabs {
     /// Replaces it if the SHA-256 of what is there is `was`; an empty text takes it away. What cron does not take is refused
     /// in its words, and changes nothing. Changes of one user's wait for each other; somebody who runs `crontab` in the
     /// same milliseconds is not waited for. Blocks.
-    pub(crate) fn replace(&self, hosting: &Hosting, was: &str, text: &[u8]) -> Result<(), Refusal> {
+    ///
+    /// What was refused, or hung up on, is not made later: the program is not begun when nobody waits for the answer, and
+    /// killed with all that it has started when nobody does any more or its time is over.
+    pub(crate) fn replace(
+        &self,
+        hosting: &Hosting,
+        was: &str,
+        text: &[u8],
+        connection: &FrameSocket,
+    ) -> Result<(), Refusal> {
         let program = self.expect_written()?;
         let turn = self.turns.take(&hosting.system_user, PATIENCE);
         let _turn = turn.ok_or_else(|| Refusal::busy("the crontab is being replaced"))?;
+        if has_hung_up(connection).map_err(|error| Refusal::internal(&error))? {
+            return Err(Refusal::busy("serve hung up before the crontab was replaced"));
+        }
         let there = self.open(hosting)?.map(read).transpose();
         let there = there.map_err(|source| Refusal::internal(&ProgramError::Said(source)))?;
         if hex(&Sha256::digest(there.as_deref().unwrap_or_default())) != was {
@@ -111,7 +123,7 @@ impl Crontabs {
             return Ok(());
         }
         let group = self.group(hosting)?;
-        match run(program, (hosting.uid, group), text).map_err(|error| Refusal::internal(&error))? {
+        match run(program, (hosting.uid, group), text, connection).map_err(|error| Refusal::internal(&error))? {
             Ok(()) => Ok(()),
             Err(said) => Err(Refusal::invalid("text", said)),
         }
@@ -141,13 +153,18 @@ impl Crontabs {
 }
 
 /// Has the program put a text in place of the user's crontab, or take it away; what it says if it refuses.
-fn run(program: &Path, user: (u32, u32), text: &[u8]) -> Result<Result<(), String>, ProgramError> {
+fn run(
+    program: &Path,
+    user: (u32, u32),
+    text: &[u8],
+    connection: &FrameSocket,
+) -> Result<Result<(), String>, ProgramError> {
     let said = said::paper().map_err(ProgramError::Said)?;
     let told = said.try_clone().map_err(ProgramError::Said)?;
-    let mut command = worker_as(user, program);
+    let mut command = bounded_worker_as(user, program);
     command.arg(if text.is_empty() { "-r" } else { "-" });
     command.stdin(latchkey_protocol::seal_text(text)?).stdout(Stdio::null()).stderr(told);
-    let status = run_short(command, PATIENCE)?.ok_or(ProgramError::Overdue)?;
+    let status = run_short(command, PATIENCE, Some(connection))?.ok_or(ProgramError::CutOff)?;
     if status.success() {
         return Ok(Ok(()));
     }

@@ -5,7 +5,10 @@
 use std::{
     ffi::OsString,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -126,18 +129,33 @@ pub fn ask_confinement(program: &Path) -> Result<Confinement, SpawnError> {
     told.ok_or_else(|| SpawnError::Untold { said: String::from_utf8_lossy(&output.stderr).into_owned() })
 }
 
-/// Runs a program that ends by itself; `None` when it did not in that time, and was killed. Blocks.
-pub(crate) fn run_short(mut command: Command, patience: Duration) -> Result<Option<ExitStatus>, SpawnError> {
-    let spawned = command.spawn();
+/// Runs a program that ends by itself; `None` when it did not in that time, or before serve hung up, and was killed with
+/// all of its process group: nothing of it does anything any more when this returns. Blocks.
+pub(crate) fn run_short(
+    mut command: Command,
+    patience: Duration,
+    connection: Option<&FrameSocket>,
+) -> Result<Option<ExitStatus>, SpawnError> {
+    let spawned = command.process_group(0).spawn();
     let program = command.get_program().to_owned();
     // Holds the program's descriptors.
     drop(command);
     let mut worker = Worker(spawned.map_err(|source| SpawnError::Start { program: program.into(), source })?);
     let pidfd = worker.pidfd()?;
-    match wait_for(&pidfd, None, now() + patience)? {
+    match wait_for(&pidfd, connection, now() + patience)? {
         First::End => worker.wait().map(Some),
-        First::Cancelled | First::Overdue => Ok(None),
+        First::Cancelled | First::Overdue => {
+            worker.kill_group();
+            Ok(None)
+        }
     }
+}
+
+/// Whether serve waits for no answer any more.
+pub(crate) fn has_hung_up(connection: &FrameSocket) -> Result<bool, SpawnError> {
+    let mut watched = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::RDHUP)];
+    let polled = rustix::event::poll(&mut watched, Some(&Timespec::default()));
+    polled.map(|ready| ready > 0).map_err(|source| watching("look at the connection", source))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one spawner of the broker, with a cleared environment")]
@@ -147,18 +165,11 @@ pub(crate) fn worker(program: &Path) -> Command {
     command
 }
 
-/// A program that runs as a user of the node's, with one group.
+/// A program that runs as a user of the node's, with one group, in a PID namespace, which ends with its first process, and
+/// within the limits that PHP of the sites has. What has left its process group ends with it, too.
 ///
 /// `setpriv` becomes that user and then the program. Were it done between fork and exec, as the standard library does, that
 /// user could stop the child there, and whoever started it would wait for ever.
-pub(crate) fn worker_as((uid, gid): (u32, u32), program: &Path) -> Command {
-    let mut command = worker(Path::new(SETPRIV));
-    command.args(as_user((uid, gid), program));
-    command
-}
-
-/// The same in a PID namespace, which ends with its first process, and within the limits that PHP of the sites has. What
-/// has left its process group ends with it, too.
 pub(crate) fn bounded_worker_as((uid, gid): (u32, u32), program: &Path) -> Command {
     let mut command = worker(Path::new(UNSHARE));
     command
@@ -241,6 +252,13 @@ impl Worker {
         pid.ok_or(Errno::SRCH)
             .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
             .map_err(|source| watching("open the worker's pidfd", source))
+    }
+
+    /// Kills the group that it is the first of. It is not reaped yet, so the number still means this group.
+    fn kill_group(&self) {
+        if let Some(first) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(first, Signal::KILL);
+        }
     }
 
     fn wait(&mut self) -> Result<ExitStatus, SpawnError> {

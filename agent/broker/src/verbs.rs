@@ -107,7 +107,7 @@ impl Broker {
             }
             Request::ReadCrontab { hosting } => none(descriptors).and_then(|()| self.read_crontab(&hosting)),
             Request::ReplaceCrontab { hosting, was } => {
-                alone(one(descriptors).and_then(|text| self.replace_crontab(&hosting, &was, text)))
+                alone(one(descriptors).and_then(|text| self.replace_crontab(&hosting, &was, text, connection)))
             }
             Request::OpenLog { hosting, path } => none(descriptors).and_then(|()| self.open_log(&hosting, &path)),
             Request::RunCronEntry(run) => none(descriptors).and_then(|()| self.run_cron_entry(&run, connection)),
@@ -226,11 +226,17 @@ impl Broker {
         Ok(Answer { reply: Reply::Crontab, descriptor })
     }
 
-    fn replace_crontab(&self, hosting: &str, was: &str, text: OwnedFd) -> Result<Reply, Refusal> {
+    fn replace_crontab(
+        &self,
+        hosting: &str,
+        was: &str,
+        text: OwnedFd,
+        connection: &FrameSocket,
+    ) -> Result<Reply, Refusal> {
         let hosting = self.readmitted(hosting)?;
         let text = latchkey_protocol::read_sealed(text, CRONTAB_TEXT_MAX_BYTES);
         let text = text.map_err(|error| Refusal::invalid("text", error.to_string()))?;
-        self.crontabs.replace(&hosting, was, &text)?;
+        self.crontabs.replace(&hosting, was, &text, connection)?;
         log::info("replaced a crontab", &[("hosting", &hosting.hosting)]);
         Ok(Reply::Done)
     }

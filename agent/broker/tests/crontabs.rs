@@ -335,6 +335,45 @@ fn a_program_that_hangs_is_killed_and_the_next_change_is_made() {
     assert_eq!(it.replace(&it.was(), TEXT), Reply::Done);
 }
 
+/// A program that says that it runs, and a process out of its group that would go on without it.
+const SLOW: &str = "echo >> \"$(dirname \"$0\")/runs\"; setsid sh -c 'trap \"\" TERM; sleep 1000' & sleep 1000";
+
+#[test]
+fn nothing_of_a_program_that_was_cut_off_goes_on() {
+    let it = Replacing::of_script(SLOW);
+    fs::write(it.node.path("runs"), "").unwrap();
+    chown(it.node.path("runs"), Some(it.node.user.uid), None).unwrap();
+    check_refused(&it.replace(&it.was(), TEXT), RefusalCode::Internal, None);
+    system_user::until("all of it has ended", || it.node.user.processes().is_empty());
+    // The same when nobody waits any more.
+    let socket = it.node.connect();
+    let request = Request::ReplaceCrontab { hosting: "h1".into(), was: it.was() };
+    socket.send(&Asked::from(request), &[seal_text(TEXT).unwrap().as_fd()]).unwrap();
+    system_user::until("it runs", || fs::read(it.node.path("runs")).unwrap().len() == 2);
+    let stopwatch = std::time::Instant::now();
+    drop(socket);
+    system_user::until("all of it has ended", || it.node.user.processes().is_empty());
+    assert!(stopwatch.elapsed() < std::time::Duration::from_secs(3), "{:?}", stopwatch.elapsed());
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_begun() {
+    let it = Replacing::of_script("echo >> \"$(dirname \"$0\")/runs\"");
+    fs::write(it.node.path("runs"), "").unwrap();
+    chown(it.node.path("runs"), Some(it.node.user.uid), None).unwrap();
+    let signal = |signal| rustix::process::kill_process(it.node.broker_pid(), signal).unwrap();
+    signal(rustix::process::Signal::STOP);
+    for _ in 0..8 {
+        let socket = it.node.connect();
+        let request = Request::ReplaceCrontab { hosting: "h1".into(), was: it.was() };
+        socket.send(&Asked::from(request), &[seal_text(TEXT).unwrap().as_fd()]).unwrap();
+    }
+    signal(rustix::process::Signal::CONT);
+    assert_eq!(it.replace(&it.was(), TEXT), Reply::Done);
+    // Once by whoever waited; what came before and would have been made had its turn before that.
+    assert_eq!(fs::read(it.node.path("runs")).unwrap().len(), 1);
+}
+
 #[test]
 fn the_capabilities_of_the_packaged_unit_are_enough() {
     let unit = include_str!("../../../packaging/systemd/latchkey-broker.service");

@@ -1,21 +1,25 @@
 //! The broker as serve sees it: one request, one reply, on a connection of its own.
 
 mod cron_run;
+mod crontab;
 mod operators;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_files::mount::MountId;
 use latchkey_protocol::{
     Asked, CRONTAB_MAX_BYTES, Confinement, FrameError, FrameSocket, HostingRegistration, RecordedHead, RefusalCode,
-    RegisteredHosting, Reply, Request, seal_text,
+    RegisteredHosting, Reply, Request,
 };
+use rustix::net::Shutdown;
 
 pub(crate) use cron_run::run_cron_entry;
+pub(crate) use crontab::replace_crontab;
 pub(crate) use operators::{CommandEnded, config_file, run_command};
 
 use crate::counted::COUNTED;
@@ -25,9 +29,6 @@ use crate::store::audit::Head;
 
 /// Requests other than PHP calls are answered at once; a broker that is not is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A change of a crontab may wait for another one, and cron's own program has some seconds.
-const CRONTAB_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The compiler has a minute of processor time, which may take longer.
 const COMPILER_PATIENCE: Duration = Duration::from_secs(180);
@@ -168,18 +169,6 @@ impl Broker {
         read.map(|_| Some(content)).map_err(BrokerError::HandedOver)
     }
 
-    /// Replaces it if the SHA-256 of what is there is `was`; an empty text takes it away. Blocks, for up to some seconds.
-    pub(crate) fn replace_crontab(&self, hosting: String, was: String, text: &[u8]) -> Result<(), BrokerError> {
-        let text = seal_text(text).map_err(|errno| BrokerError::Text(errno.into()))?;
-        let request = Request::ReplaceCrontab { hosting, was };
-        let replied = exchange_over(&self.connect()?, request, &[text.as_fd()], CRONTAB_PATIENCE);
-        count(&replied);
-        match replied?.0 {
-            Reply::Done => Ok(()),
-            _ => Err(BrokerError::Unexpected),
-        }
-    }
-
     /// A log of a hosting, opened for reading; `None` where there is no such file. Blocks.
     pub(crate) fn open_log(&self, hosting: String, path: String) -> Result<Option<OwnedFd>, BrokerError> {
         match self.ask_for_descriptors(Request::OpenLog { hosting, path })? {
@@ -246,6 +235,23 @@ impl Broker {
 
     fn exchange(&self, request: Request, patience: Duration) -> Result<(Reply, Vec<OwnedFd>), BrokerError> {
         exchange_over(&self.connect()?, request, &[], patience)
+    }
+}
+
+/// Hangs up when its user is gone, so that the broker ends what it does for them. What it says after that can still be
+/// heard.
+struct HangsUp(Arc<FrameSocket>);
+
+impl HangsUp {
+    fn hang_up(&self) {
+        // One that is closed already is as good.
+        let _ = rustix::net::shutdown(&*self.0, Shutdown::Write);
+    }
+}
+
+impl Drop for HangsUp {
+    fn drop(&mut self) {
+        self.hang_up();
     }
 }
 

@@ -68,6 +68,7 @@ async fn run_until_stopped(config: Config, path: &Path) -> anyhow::Result<()> {
     tokio::spawn(background::retry_unconfirmed(serve.clone()));
     tokio::spawn(background::look_again(serve.clone()));
     tokio::spawn(cron::settle_for_ever(serve.clone()));
+    tokio::spawn(cron::look_at_all(serve.clone()));
     tokio::spawn(events::write_down(serve.clone()));
     tokio::spawn(scan::look_when_due(serve.clone()));
     tokio::spawn(background::catch_up(serve.clone()));

@@ -16,12 +16,13 @@ use crate::broker::Broker;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Ended, Taken};
 use crate::config::Config;
+use crate::cron;
 use crate::database_passwords::{self, Watched};
 use crate::databases::Server;
 use crate::file_manager::FileManager;
 use crate::files::Files;
 use crate::jobs::Jobs;
-use crate::phpmyadmin::Sessions;
+use crate::phpmyadmin::{self, Sessions};
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
 use crate::shares::{self, InviteSettings, ShareView};
@@ -161,6 +162,9 @@ impl Serve {
         });
         let restored = carried_through.await.and_then(|outcome| outcome).map_err(|error| Problem::internal(&error))?;
         database_passwords::watch_all(self).await;
+        // What the backup does not know of may be on the node all the same.
+        tokio::spawn(cron::look_at_all(self.clone()));
+        tokio::spawn(phpmyadmin::drop_leftovers(self.clone()));
         restored
     }
 

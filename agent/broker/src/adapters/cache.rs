@@ -90,7 +90,7 @@ impl Cache {
         let said = said::paper().map_err(system("hear", &self.compiler))?;
         let stderr = said.try_clone().map_err(system("hear", &self.compiler))?;
         command.args(uid.arguments()).stdin(Stdio::from(component)).stdout(Stdio::from(output)).stderr(stderr);
-        let ended = spawn::run_short(command, PATIENCE)
+        let ended = spawn::run_short(command, PATIENCE, None)
             .map_err(|error| system("run", &self.compiler)(io::Error::other(error)))?;
         let Some(ended) = ended else {
             let _ = fs::remove_file(&unfinished);

@@ -3,29 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey_protocol::{CronRun, FrameSocket, Request};
-use rustix::net::Shutdown;
+use latchkey_protocol::{CronRun, Request};
 
-use super::BrokerError;
 use super::operators::{CommandEnded, ended};
+use super::{BrokerError, HangsUp};
 use crate::problem::Problem;
 use crate::serve::Serve;
-
-/// Ends the run when its user is gone. What the broker says after it has ended it can still be heard.
-struct HangsUp(Arc<FrameSocket>);
-
-impl HangsUp {
-    fn hang_up(&self) {
-        // One that is closed already is as good.
-        let _ = rustix::net::shutdown(&*self.0, Shutdown::Write);
-    }
-}
-
-impl Drop for HangsUp {
-    fn drop(&mut self) {
-        self.hang_up();
-    }
-}
 
 /// Runs a command as cron would, for so long. Told to stop, it returns when everything of it is gone.
 pub(crate) async fn run_cron_entry(

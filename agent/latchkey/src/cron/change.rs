@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
-use latchkey_access::{HostingId, InstanceId, Operation, Permit, ShareId, decide};
+use latchkey_access::{HostingId, InstanceId, Operation, Permit, ShareId};
 use latchkey_cron::{Command, Schedule};
 
 use super::crontab::{Crontab, Entry, Listed, is_as_it_says, lines_of};
 use super::ending::kept_disabled;
 use super::list::{EntryView, of_ours};
+use super::resting::is_allowed;
 use super::settle::{keep, settled};
-use crate::channels;
+use crate::channels::{self, decide_through};
 use crate::problem::{Code, Problem};
 use crate::request;
 use crate::serve::Serve;
@@ -63,15 +64,16 @@ pub(crate) async fn create<O: Operation>(
         created_at: serve.state.clock.now(),
     };
     // Registered, then decided on: whoever ends the share from here on takes the entry out.
-    let rests_on = decided_on(serve, permit, &entry, says.enabled)?;
+    decided_on(serve, permit, &entry, Some(permit.share()).filter(|_| says.enabled))?;
     let crontab = Crontab::of(serve, &entry.hosting);
     let id = entry.id.clone();
     let made = async { if says.enabled { crontab.create(&Entry::of(&id, &says)).await } else { Ok(()) } };
-    carry_out(serve, CronEntry { share: rests_on, ..entry.clone() }, made).await?;
+    carry_out(serve, entry.clone(), made).await?;
     shown(serve, &entry.hosting, &entry.id).await
 }
 
-/// Changes an entry. It rests on the share of whoever changes it from then on, if it runs.
+/// Changes an entry. It rests on the share of whoever says what it runs from then on; enabled as it stands it is of whoever
+/// said that last, as long as their share lasts.
 pub(crate) async fn update<O: Operation>(
     serve: &Arc<Serve>,
     permit: &Permit<O>,
@@ -82,6 +84,7 @@ pub(crate) async fn update<O: Operation>(
     let _turn = serve.state.channels.cron.turns.take(&entry.hosting).await;
     let entry = find(serve, permit.instance(), id).await?;
     refuse_unsettled(serve, &entry)?;
+    let rests_on = rests_on(serve, permit.share(), &entry, &patch);
     let before = entry.says.clone();
     let says = checked(Says {
         schedule: patch.schedule.unwrap_or_else(|| before.schedule.clone()),
@@ -94,7 +97,7 @@ pub(crate) async fn update<O: Operation>(
     if !is_there_already && !is_as_it_says(&listed, id, &before) {
         return Err(conflict(&listed, id));
     }
-    let rests_on = decided_on(serve, permit, &entry, says.enabled)?;
+    decided_on(serve, permit, &entry, Some(rests_on).filter(|_| says.enabled))?;
     let wanted = CronEntry { wanted: Some(Wanted::Changed(says.clone(), rests_on)), ..entry.clone() };
     let line = lines_of(&listed, id).first().copied();
     let made = async {
@@ -123,7 +126,7 @@ pub(crate) async fn delete<O: Operation>(serve: &Arc<Serve>, permit: &Permit<O>,
     if !lines.is_empty() && !is_as_it_says(&listed, id, &entry.says) {
         return Err(conflict(&listed, id));
     }
-    drop(decide::<O>(&serve.state.table(), permit.actor(), permit.instance(), serve.state.clock.now())?);
+    decide_again(serve, permit)?;
     let made = async {
         match lines.first() {
             Some(line) => crontab.delete(line).await,
@@ -176,35 +179,42 @@ fn settled_as_wanted(entry: &CronEntry) -> Option<CronEntry> {
     }
 }
 
-/// Has the entry rest on the permit's share if it is to run, and decides once more; answers with that share.
+/// What an entry rests on when somebody has changed it through this share, or without one.
+fn rests_on(serve: &Serve, by: Option<ShareId>, entry: &CronEntry, patch: &Patch) -> Option<ShareId> {
+    let says_what_runs = patch.schedule.is_some() || patch.command.is_some();
+    let lets_run = !entry.says.enabled && patch.enabled == Some(true);
+    let (table, now) = (serve.state.table(), serve.state.clock.now());
+    let is_of_somebody_who_may = || entry.share.is_some_and(|share| is_allowed(&table, share, now));
+    if says_what_runs || (lets_run && !is_of_somebody_who_may()) { by } else { entry.share }
+}
+
+/// Decides once more on a change, after its entry was registered to rest on what it is going to, if it is to run: beside
+/// what it rests on until then.
 fn decided_on<O: Operation>(
     serve: &Arc<Serve>,
     permit: &Permit<O>,
     entry: &CronEntry,
-    runs: bool,
-) -> Result<Option<ShareId>, Problem> {
-    if runs {
-        serve.state.channels.cron.put(&entry.id, &entry.hosting, permit.share());
+    will_rest_on: Option<Option<ShareId>>,
+) -> Result<(), Problem> {
+    if let Some(share) = will_rest_on {
+        let is = entry.share.filter(|_| entry.says.enabled);
+        serve.state.channels.cron.put(&entry.id, &entry.hosting, [is, share]);
     }
-    let decided = decide::<O>(&serve.state.table(), permit.actor(), permit.instance(), serve.state.clock.now());
-    match decided {
-        Ok(again) if again.share() == permit.share() => Ok(if runs { permit.share() } else { entry.share }),
-        Ok(_) => {
-            rest_as_before(serve, entry);
-            Err(Problem::conflict("what the access rests on has changed meanwhile: repeat the call"))
-        }
-        Err(denial) => {
-            rest_as_before(serve, entry);
-            Err(denial.into())
-        }
-    }
+    decide_again(serve, permit).inspect_err(|_| rest_as_before(serve, entry))
+}
+
+/// What was allowed through one share has to be allowed through it still.
+fn decide_again<O: Operation>(serve: &Arc<Serve>, permit: &Permit<O>) -> Result<(), Problem> {
+    let through = (permit.instance(), permit.share());
+    decide_through::<O>(&serve.state.table(), permit.actor(), through, serve.state.clock.now())?;
+    Ok(())
 }
 
 /// A change was not begun: the entry rests on what it rested on, unless that has ended meanwhile.
 fn rest_as_before(serve: &Arc<Serve>, entry: &CronEntry) {
     let share = entry.share.filter(|_| entry.says.enabled);
     if !serve.state.channels.cron.is_leaving(&entry.id) {
-        serve.state.channels.cron.put(&entry.id, &entry.hosting, share);
+        serve.state.channels.cron.put(&entry.id, &entry.hosting, [share]);
     }
     close_dead(serve);
 }

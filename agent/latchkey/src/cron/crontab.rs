@@ -28,6 +28,13 @@ pub(super) struct Listed {
     pub(super) entry: Entry,
 }
 
+impl Listed {
+    /// The id that stands above it, if it is one of ours.
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.entry.tag.as_deref()
+    }
+}
+
 impl Entry {
     /// One of ours, as it stands in the crontab when it is enabled.
     pub(super) fn of(id: &str, says: &Says) -> Self {
@@ -82,7 +89,7 @@ impl<'s> Crontab<'s> {
 
 /// The lines with an entry's id; one, unless somebody else was there.
 pub(super) fn lines_of<'l>(listed: &'l [Listed], id: &str) -> Vec<&'l Listed> {
-    listed.iter().filter(|listed| listed.entry.tag.as_deref() == Some(id)).collect()
+    listed.iter().filter(|listed| listed.tag() == Some(id)).collect()
 }
 
 /// Whether the crontab has of an entry what it says, and nothing else.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use latchkey_access::{HostingId, ShareId};
 
-use super::crontab::{Crontab, lines_of};
+use super::crontab::{Crontab, Listed};
 use super::resting::Leaving;
+use super::strays::look_later;
 use crate::caller::{Caller, Note};
 use crate::channels::Unconfirmed;
 use crate::problem::{Problem, chain};
@@ -20,7 +21,7 @@ use crate::store::residue::{self, Residue, ResidueKind};
 /// So often it is tried anew when somebody else changes the crontab at the same time.
 const TRIES: u32 = 5;
 /// A command may hold a password; this much tells which one it is.
-const COMMAND_SHOWN: usize = 120;
+pub(super) const COMMAND_SHOWN: usize = 120;
 
 /// Takes entries out; answers in that time with what is not known to be out, and with what is kept.
 ///
@@ -34,9 +35,13 @@ pub(crate) async fn close(
         return (Vec::new(), Vec::new());
     }
     // Written down first: a crash from here on is made good at the next start.
-    let ids: Vec<String> = leaving.iter().map(|one| one.id.clone()).collect();
-    let noted = serve.write(move |rows| ids.iter().try_for_each(|id| cron_entries::mark_leaving(rows, id))).await;
-    if let Err(error) = noted {
+    let (ids, keeper) = (leaving.iter().map(|one| one.id.clone()).collect::<Vec<_>>(), serve.clone());
+    let noted = serve.write(move |rows| {
+        // One that somebody has taken over meanwhile stays.
+        let mut ids = ids.iter().filter(|id| keeper.state.channels.cron.is_leaving(id));
+        ids.try_for_each(|id| cron_entries::mark_leaving(rows, id))
+    });
+    if let Err(error) = noted.await {
         tracing::error!(error = %chain(&error), "the end of cron entries could not be written down");
     }
     let mut hostings: BTreeMap<HostingId, Vec<Leaving>> = BTreeMap::new();
@@ -81,17 +86,12 @@ pub(crate) fn unconfirmed(id: &str, hosting: &HostingId) -> Unconfirmed {
 /// Takes every line with one of these ids out, also one that was changed by hand.
 async fn take_out(serve: &Arc<Serve>, hosting: &HostingId, leaving: Vec<Leaving>) -> Result<Vec<Residue>, Problem> {
     let _turn = serve.state.channels.cron.turns.take(hosting).await;
-    let crontab = Crontab::of(serve, hosting);
-    let mut tries = 1;
-    loop {
-        let listed = crontab.list().await?;
-        let Some(line) = leaving.iter().find_map(|one| lines_of(&listed, &one.id).first().copied()) else { break };
-        match crontab.delete(line).await {
-            Ok(()) => {}
-            Err(problem) if problem.is_of_somebody_elses_change() && tries < TRIES => tries += 1,
-            Err(problem) => return Err(problem),
-        }
-    }
+    // Whoever had the turn before may have made one of them their own.
+    let leaving: Vec<Leaving> =
+        leaving.into_iter().filter(|one| serve.state.channels.cron.is_leaving(&one.id)).collect();
+    let is_of_them = |listed: &Listed| leaving.iter().any(|one| listed.tag() == Some(&one.id));
+    delete_all(&Crontab::of(serve, hosting), is_of_them).await?;
+    look_later(serve, hosting);
     let marked: Vec<(String, ShareId)> = leaving.iter().map(|one| (one.id.clone(), one.share)).collect();
     let written = serve.write(move |rows| {
         let mut kept = Vec::new();
@@ -113,6 +113,23 @@ async fn take_out(serve: &Arc<Serve>, hosting: &HostingId, leaving: Vec<Leaving>
         serve.record(Caller::agent(), note, Outcome::Allowed).await;
     }
     Ok(kept)
+}
+
+/// Deletes every such line; answers with what they said. For whoever has the hosting's turn.
+pub(super) async fn delete_all(
+    crontab: &Crontab<'_>,
+    is_such: impl Fn(&Listed) -> bool,
+) -> Result<Vec<Listed>, Problem> {
+    let (mut tries, mut deleted) = (1, Vec::new());
+    loop {
+        let listed = crontab.list().await?;
+        let Some(line) = listed.into_iter().find(&is_such) else { return Ok(deleted) };
+        match crontab.delete(&line).await {
+            Ok(()) => deleted.push(line),
+            Err(problem) if problem.is_of_somebody_elses_change() && tries < TRIES => tries += 1,
+            Err(problem) => return Err(problem),
+        }
+    }
 }
 
 /// What is told of an entry that was taken out.

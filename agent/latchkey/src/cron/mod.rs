@@ -10,6 +10,7 @@ mod ending;
 mod list;
 mod resting;
 mod settle;
+mod strays;
 
 pub(crate) use change::{NewEntry, Patch, create, delete, find, update};
 pub(crate) use crontab::is_line_of;
@@ -17,3 +18,4 @@ pub(crate) use ending::{close, retry};
 pub(crate) use list::{EntryView, list};
 pub(crate) use resting::{Leaving, Resting};
 pub(crate) use settle::settle_for_ever;
+pub(crate) use strays::look_at_all;

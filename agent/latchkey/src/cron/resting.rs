@@ -12,7 +12,7 @@ use latchkey_access::{AccessTable, Actor, HostingId, ShareId, decide};
 use super::ending::unconfirmed;
 use crate::adapters::Turns;
 use crate::channels::Unconfirmed;
-use crate::store::cron_entries::CronEntry;
+use crate::store::cron_entries::{CronEntry, Wanted};
 
 /// An entry whose share has ended, that the holder, and nobody else, is taking out of the crontab. Dropped before that is
 /// done, it is unconfirmed.
@@ -24,17 +24,18 @@ pub(crate) struct Leaving {
     resting: Arc<Entries>,
 }
 
-/// What an entry rests on.
+/// What an entry rests on: while it is being changed, on what it rested on and on what it is going to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rest {
     hosting: HostingId,
-    share: ShareId,
+    shares: Vec<ShareId>,
 }
 
-/// An entry that has to leave, and whether somebody is at it.
+/// An entry that has to leave with a share, and whether somebody is at it.
 #[derive(Debug)]
 struct Going {
-    rest: Rest,
+    hosting: HostingId,
+    share: ShareId,
     is_begun: bool,
 }
 
@@ -67,36 +68,53 @@ impl Entries {
     }
 }
 
+impl State {
+    fn put(&mut self, id: &str, hosting: &HostingId, shares: impl IntoIterator<Item = Option<ShareId>>) {
+        let mut shares: Vec<ShareId> = shares.into_iter().flatten().collect();
+        shares.dedup();
+        self.resting.remove(id);
+        if !shares.is_empty() {
+            self.resting.insert(id.to_owned(), Rest { hosting: hosting.clone(), shares });
+        }
+    }
+}
+
 impl Resting {
     /// Takes over what was written down.
     pub(crate) fn keep(&self, entries: Vec<CronEntry>) {
         for entry in entries {
-            let Some(share) = entry.share else { continue };
-            let rest = Rest { hosting: entry.hosting.clone(), share };
+            let CronEntry { id, hosting, share, .. } = &entry;
             if entry.leaving {
-                self.entries.locked().leaving.insert(entry.id, Going { rest, is_begun: false });
-            } else if entry.says.enabled || entry.wanted.is_some() {
-                self.entries.locked().resting.insert(entry.id, rest);
+                let Some(share) = *share else { continue };
+                let going = Going { hosting: hosting.clone(), share, is_begun: false };
+                self.entries.locked().leaving.insert(id.clone(), going);
+            } else {
+                let is = share.filter(|_| entry.says.enabled || entry.wanted.is_some());
+                let will_be = match &entry.wanted {
+                    Some(Wanted::Changed(says, share)) if says.enabled => *share,
+                    _ => None,
+                };
+                self.put(id, hosting, [is, will_be]);
             }
         }
     }
 
-    /// From now on the entry rests on this share, or on none. To be decided on after this.
-    pub(super) fn put(&self, id: &str, hosting: &HostingId, share: Option<ShareId>) {
-        let rest = share.map(|share| Rest { hosting: hosting.clone(), share });
-        let mut state = self.entries.locked();
-        state.resting.remove(id);
-        state.resting.extend(rest.map(|rest| (id.to_owned(), rest)));
+    /// From now on the entry rests on these shares, or on none. To be decided on after this.
+    pub(super) fn put(&self, id: &str, hosting: &HostingId, shares: impl IntoIterator<Item = Option<ShareId>>) {
+        self.entries.locked().put(id, hosting, shares);
     }
 
     /// Begins to take out what the table does not allow. For the one who has just swapped it.
     pub(crate) fn take_dead(&self, table: &AccessTable, now: Timestamp) -> Vec<Leaving> {
         let mut state = self.entries.locked();
-        let dead = state.resting.extract_if(.., |_, rest| !is_allowed(table, rest.share, now)).collect::<Vec<_>>();
+        let dead_of = |rest: &Rest| rest.shares.iter().copied().find(|share| !is_allowed(table, *share, now));
+        let dead = state.resting.extract_if(.., |_, rest| dead_of(rest).is_some()).collect::<Vec<_>>();
         let mut begun = Vec::new();
         for (id, rest) in dead {
-            begun.push(self.begun(&id, &rest));
-            state.leaving.insert(id, Going { rest, is_begun: true });
+            let Some(share) = dead_of(&rest) else { continue };
+            let going = Going { hosting: rest.hosting, share, is_begun: true };
+            begun.push(self.begun(&id, &going));
+            state.leaving.insert(id, going);
         }
         begun
     }
@@ -106,14 +124,26 @@ impl Resting {
         let mut begun = Vec::new();
         for (id, going) in self.entries.locked().leaving.iter_mut().filter(|(_, going)| !going.is_begun) {
             going.is_begun = true;
-            begun.push(self.begun(id, &going.rest));
+            begun.push(self.begun(id, going));
         }
         begun
     }
 
-    fn begun(&self, id: &str, rest: &Rest) -> Leaving {
-        let Rest { hosting, share } = rest.clone();
-        Leaving { id: id.to_owned(), hosting, share, resting: self.entries.clone() }
+    fn begun(&self, id: &str, going: &Going) -> Leaving {
+        let Going { hosting, share, .. } = going;
+        Leaving { id: id.to_owned(), hosting: hosting.clone(), share: *share, resting: self.entries.clone() }
+    }
+
+    /// From now on the entry rests on this share alone, or on none; it stays also if it was to leave with another one.
+    /// False if it has to leave with this one.
+    pub(super) fn settle(&self, id: &str, hosting: &HostingId, share: Option<ShareId>) -> bool {
+        let mut state = self.entries.locked();
+        if state.leaving.get(id).is_some_and(|going| Some(going.share) == share) {
+            return false;
+        }
+        state.leaving.remove(id);
+        state.put(id, hosting, [share]);
+        true
     }
 
     /// How many entries have to leave.
@@ -124,15 +154,15 @@ impl Resting {
     /// The entries that have to leave, by share and hosting.
     pub(crate) fn unconfirmed(&self, wanted: impl Fn(ShareId, &HostingId) -> bool) -> Vec<Unconfirmed> {
         let state = self.entries.locked();
-        let found = state.leaving.iter().filter(|(_, going)| wanted(going.rest.share, &going.rest.hosting));
-        found.map(|(id, going)| unconfirmed(id, &going.rest.hosting)).collect()
+        let found = state.leaving.iter().filter(|(_, going)| wanted(going.share, &going.hosting));
+        found.map(|(id, going)| unconfirmed(id, &going.hosting)).collect()
     }
 
     /// Forgets what rests on a hosting, because that is forgotten.
     pub(crate) fn forget_hosting(&self, hosting: &HostingId) {
         let mut state = self.entries.locked();
         state.resting.retain(|_, rest| rest.hosting != *hosting);
-        state.leaving.retain(|_, going| going.rest.hosting != *hosting);
+        state.leaving.retain(|_, going| going.hosting != *hosting);
     }
 
     /// Whether an entry has to leave.

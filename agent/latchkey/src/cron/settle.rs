@@ -68,19 +68,25 @@ pub(super) fn settled(entry: &CronEntry, listed: &[Listed]) -> Option<CronEntry>
 
 /// Writes down what an entry is, and on what it rests.
 pub(super) async fn keep(serve: &Arc<Serve>, entry: CronEntry, is: Option<CronEntry>) -> Result<(), StoreError> {
+    let Some(is) = is else { return forget(serve, entry).await };
+    let share = is.share.filter(|_| is.says.enabled);
+    let keeper = serve.clone();
+    let written = serve.write(move |rows| {
+        // Its share has ended meanwhile, and nobody else has taken it over: whoever takes it out says what it is.
+        let stays = keeper.state.channels.cron.settle(&is.id, &is.hosting, share);
+        if stays { cron_entries::save(rows, &is) } else { Ok(()) }
+    });
+    written.await
+}
+
+/// Forgets an entry of which nothing is in the crontab.
+async fn forget(serve: &Arc<Serve>, entry: CronEntry) -> Result<(), StoreError> {
     let resting = &serve.state.channels.cron;
-    // Its share has ended meanwhile: whoever takes it out says what it is.
     if resting.is_leaving(&entry.id) {
         return Ok(());
     }
-    let share = is.as_ref().filter(|is| is.says.enabled).and_then(|is| is.share);
-    resting.put(&entry.id, &entry.hosting, share);
-    serve
-        .write(move |rows| match &is {
-            Some(is) => cron_entries::save(rows, is),
-            None => cron_entries::delete(rows, &entry.id),
-        })
-        .await
+    resting.put(&entry.id, &entry.hosting, []);
+    serve.write(move |rows| cron_entries::delete(rows, &entry.id)).await
 }
 
 #[cfg(test)]

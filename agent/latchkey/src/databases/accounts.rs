@@ -2,6 +2,7 @@
 
 use latchkey_adapters::host::mysql::Privilege;
 
+use super::name::TEMPORARY;
 use super::users::{grant, identified_by};
 use super::{DatabaseError, DatabaseName, Server, UserName, number};
 
@@ -44,5 +45,12 @@ impl Server {
             grant(session, &account, &MAY, database).await
         })
         .await
+    }
+
+    /// All temporary accounts that there are, whoever knows them.
+    pub(crate) async fn temporary_accounts(&self) -> Result<Vec<UserName>, DatabaseError> {
+        let query = "SELECT User FROM mysql.user WHERE Host = 'localhost' AND BINARY LEFT(User, CHAR_LENGTH(?)) = ?";
+        let found: Vec<String> = self.work(async |session| session.rows(query, (TEMPORARY, TEMPORARY)).await).await?;
+        Ok(found.iter().filter_map(|name| UserName::of_temporary(name)).collect())
     }
 }

@@ -3,7 +3,7 @@
 //! The account is written down before it is made. A restart ends all sessions: their passwords are known to the process
 //! only, and what it had made is dropped at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use latchkey_access::rows::PhpmyadminOpen;
 use latchkey_access::{AccessTable, Denial, Permit};
 use tokio::sync::Notify;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Note};
 use crate::channels::{OpenWork, WorkKind, decide_through, open_work};
-use crate::databases::{DatabaseName, UserName};
+use crate::databases::{DatabaseError, DatabaseName, UserName};
 use crate::problem::{Problem, chain};
 use crate::serve::Serve;
+use crate::store::audit::Outcome;
 use crate::store::phpmyadmin_rows::{self, Link};
 use crate::token::{Token, TokenHash, random_hex};
 
@@ -67,6 +68,12 @@ impl Sessions {
     fn find(&self, name: &str, cookie: &Token) -> Option<Arc<Session>> {
         let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         found.filter(|session| session.cookie == cookie.hash())
+    }
+
+    /// Whether a session uses this account.
+    fn has_account(&self, user: &UserName) -> bool {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().any(|session| session.account.user == *user)
     }
 
     fn remove(&self, name: &str) {
@@ -155,9 +162,7 @@ async fn live(serve: Arc<Serve>, name: String, session: Arc<Session>, work: Open
 async fn drop_account(serve: &Arc<Serve>, user: &UserName) {
     loop {
         match serve.databases.drop_user(user).await {
-            Ok(()) | Err(crate::databases::DatabaseError::NotFound | crate::databases::DatabaseError::NotSetUp) => {
-                break;
-            }
+            Ok(()) | Err(DatabaseError::NotFound | DatabaseError::NotSetUp) => break,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), %user, "an account of phpMyAdmin could not be dropped yet");
                 tokio::time::sleep(PAUSE).await;
@@ -170,14 +175,32 @@ async fn drop_account(serve: &Arc<Serve>, user: &UserName) {
     }
 }
 
-/// Drops what sessions before a restart have left.
+/// Drops what sessions before a restart have left, and what the state does not know any more: an older one may have taken
+/// its place. Tried until the database server has said what there is.
 pub(crate) async fn drop_leftovers(serve: Arc<Serve>) {
-    match serve.read(phpmyadmin_rows::accounts).await {
-        Ok(left) => {
-            for user in left.iter().filter_map(|user| UserName::of_temporary(user)) {
-                drop_account(&serve, &user).await;
+    let known = serve.read(phpmyadmin_rows::accounts).await.unwrap_or_else(|error| {
+        tracing::error!(error = %chain(&error), "the accounts of phpMyAdmin cannot be read");
+        Vec::new()
+    });
+    let known: BTreeSet<String> = known.into_iter().collect();
+    let is_left = |user: &UserName| !serve.phpmyadmin.has_account(user);
+    for user in known.iter().filter_map(|user| UserName::of_temporary(user)).filter(is_left) {
+        drop_account(&serve, &user).await;
+    }
+    let there = loop {
+        match serve.databases.temporary_accounts().await {
+            Ok(there) => break there,
+            Err(DatabaseError::NotSetUp) => return,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "what accounts phpMyAdmin has left cannot be seen yet");
+                tokio::time::sleep(PAUSE).await;
             }
         }
-        Err(error) => tracing::error!(error = %chain(&error), "the accounts of phpMyAdmin cannot be read"),
+    };
+    for user in there.into_iter().filter(is_left).filter(|user| !known.contains(user.as_str())) {
+        drop_account(&serve, &user).await;
+        let detail = format!("the temporary account {user} was on the database server, and the state did not know it");
+        let note = Note::of("phpmyadmin.drop_account").detail(detail);
+        serve.record(Caller::agent(), note, Outcome::Allowed).await;
     }
 }

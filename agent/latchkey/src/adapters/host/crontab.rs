@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Host;
 use crate::adapters::rights::Use;
-use crate::broker::BrokerError;
+use crate::broker::{self, BrokerError};
 use crate::problem::{Problem, chain};
 
 /// How the three lines begin that Debian's `crontab` puts before what it is given, and leaves out when it lists.
@@ -24,8 +24,7 @@ impl Host {
 
     pub(super) async fn replace_crontab(&self, version: String, text: Vec<u8>) -> Result<(), CrontabError> {
         self.check_crontab()?;
-        let (broker, hosting) = (self.serve.broker.clone(), self.hosting.id.to_string());
-        let replaced = self.serve.blocking(move || broker.replace_crontab(hosting, version, &text)).await;
+        let replaced = broker::replace_crontab(&self.serve, self.hosting.id.to_string(), version, text).await;
         replaced.map_err(lost)?.map_err(refused)
     }
 
