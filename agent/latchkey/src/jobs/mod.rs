@@ -83,6 +83,7 @@ async fn start_for<O: Run>(
         percent: 0,
         steps: Vec::new(),
         output: None,
+        output_dropped: false,
         error: None,
         created_at: serve.state.clock.now(),
         ended_at: None,

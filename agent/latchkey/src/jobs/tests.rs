@@ -71,6 +71,7 @@ impl Fixture {
                 percent: 0,
                 steps: Vec::new(),
                 output: None,
+                output_dropped: false,
                 error: None,
                 created_at: self.serve.state.clock.now(),
                 ended_at: None,

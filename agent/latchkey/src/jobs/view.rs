@@ -38,6 +38,9 @@ pub(crate) struct JobView {
     /// What came of it: the operation's output.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<Value>,
+    /// Whether `output` and `log` made room for those of newer jobs of the hosting.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    output_dropped: bool,
     /// Why it did not end well.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<JobFault>")]
@@ -98,6 +101,7 @@ pub(crate) async fn view(serve: &Arc<Serve>, job: Job) -> Result<JobView, Proble
         steps: job.steps,
         log,
         output: job.output,
+        output_dropped: job.output_dropped,
         error: job.error,
         created_at: job.created_at,
         ended_at: job.ended_at,

@@ -16,6 +16,8 @@ const LINES_MAX: i64 = 500;
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// … and so many of them.
 const KEPT_MAX: i64 = 2_000;
+/// So much of what the jobs of one hosting wrote and said is kept.
+const KEPT_BYTES_MAX: i64 = 64 << 20;
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +65,8 @@ pub(crate) struct Job {
     pub(crate) percent: u8,
     pub(crate) steps: Vec<Step>,
     pub(crate) output: Option<Value>,
+    /// Whether that, and what it said, made room for newer ones.
+    pub(crate) output_dropped: bool,
     pub(crate) error: Option<Value>,
     pub(crate) created_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
@@ -134,18 +138,40 @@ pub(crate) struct End {
     pub(crate) at: Timestamp,
 }
 
-/// Notes that a job has ended. The first end counts.
+/// Notes that a job has ended. The first end counts. What older ones of its hosting wrote and said makes room.
 pub(crate) fn end(connection: &Connection, id: &str, end: &End) -> Result<(), StoreError> {
     let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
     connection
         .execute(
             "UPDATE jobs SET state = ?2, output = ?3, error = ?4, ended_at_ms = ?5,
-             percent = CASE ?2 WHEN 'succeeded' THEN 100 ELSE percent END
+             percent = CASE ?2 WHEN 'succeeded' THEN 100 ELSE percent END,
+             kept_bytes = LENGTH(CAST(COALESCE(?3, '') AS BLOB)) + COALESCE(
+                 (SELECT SUM(LENGTH(CAST(line AS BLOB))) FROM job_lines WHERE job = ?1), 0)
              WHERE id = ?1 AND ended_at_ms IS NULL",
             params![id, word(end.state)?, text(&end.output), text(&end.error), ms(end.at)],
         )
-        .map(drop)
-        .map_err(StoreError::at("write the end of a job"))
+        .map_err(StoreError::at("write the end of a job"))?;
+    make_room(connection, id)
+}
+
+/// Drops what the oldest jobs of this one's hosting wrote and said, until the rest is not too much.
+fn make_room(connection: &Connection, id: &str) -> Result<(), StoreError> {
+    let failed = || StoreError::at("drop the output of old jobs");
+    let mut statement = connection
+        .prepare_cached(
+            "UPDATE jobs SET output = NULL, kept_bytes = 0, output_dropped = 1 WHERE id IN
+             (SELECT id FROM (SELECT id, SUM(kept_bytes) OVER (ORDER BY ended_at_ms DESC, created_at_ms DESC, id) AS so_far
+              FROM jobs WHERE hosting = (SELECT hosting FROM jobs WHERE id = ?1) AND kept_bytes > 0)
+              WHERE so_far > ?2)
+             RETURNING id",
+        )
+        .map_err(failed())?;
+    let dropped = statement.query_map(params![id, KEPT_BYTES_MAX], |row| row.get(0));
+    let dropped: Vec<String> = dropped.and_then(Iterator::collect).map_err(failed())?;
+    for id in dropped {
+        connection.execute("DELETE FROM job_lines WHERE job = ?1", [id]).map_err(failed())?;
+    }
+    Ok(())
 }
 
 /// The job with this id.
@@ -176,7 +202,7 @@ pub(crate) fn lines(connection: &Connection, id: &str) -> Result<Vec<String>, St
 }
 
 const COLUMNS: &str = "SELECT id, operation, hosting, instance, actor, share, state, percent, steps, output, error,
-                       created_at_ms, ended_at_ms FROM jobs";
+                       created_at_ms, ended_at_ms, output_dropped FROM jobs";
 
 /// A row as SQLite has it.
 struct Columns {
@@ -186,6 +212,7 @@ struct Columns {
     nullable: [Option<String>; 3],
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
+    output_dropped: bool,
 }
 
 impl Columns {
@@ -197,6 +224,7 @@ impl Columns {
             nullable: [row.get(5)?, row.get(9)?, row.get(10)?],
             created_at_ms: row.get(11)?,
             ended_at_ms: row.get(12)?,
+            output_dropped: row.get(13)?,
         })
     }
 
@@ -215,6 +243,7 @@ impl Columns {
             percent: self.percent,
             steps: from_json("steps of a job", &self.steps)?,
             output: value("output of a job", output)?,
+            output_dropped: self.output_dropped,
             error: value("error of a job", error)?,
             created_at: moment(self.created_at_ms),
             ended_at: self.ended_at_ms.map(moment),
@@ -243,6 +272,7 @@ mod tests {
             percent: 0,
             steps: Vec::new(),
             output: None,
+            output_dropped: false,
             error: None,
             created_at,
             ended_at: None,
@@ -290,6 +320,36 @@ mod tests {
         said.unwrap();
         let lines = lines(&store.reader(), "a").unwrap();
         assert_eq!((lines.len() as i64, lines[0].as_str()), (LINES_MAX, "4"));
+    }
+
+    #[test]
+    fn what_the_oldest_jobs_of_a_hosting_wrote_makes_room_and_they_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let ids = ["a", "b", "c", "d", "e"];
+        let other = Job { id: "other".into(), hosting: "other".parse().unwrap(), ..job("other", at(0)) };
+        // Of four quarters with quotes around them, and a line, three have room.
+        let quarter = Value::from("x".repeat(KEPT_BYTES_MAX as usize / 4));
+        let end_of = |second| End { output: Some(quarter.clone()), ..ended(JobState::Succeeded, second) };
+        let keeps = |id: &str, second| {
+            let job = if id == "other" { other.clone() } else { job(id, at(second)) };
+            let kept = store.write(|rows| {
+                save(rows, &job)?;
+                say(rows, id, "said")?;
+                end(rows, id, &end_of(second))
+            });
+            kept.unwrap();
+        };
+        keeps("other", 0);
+        (1..).zip(ids).for_each(|(second, id)| keeps(id, second));
+        let kept = |id: &str| {
+            let found = find(&store.reader(), id).unwrap().unwrap();
+            assert_eq!((found.state, found.output.is_none()), (JobState::Succeeded, found.output_dropped), "{id}");
+            assert_eq!(lines(&store.reader(), id).unwrap().is_empty(), found.output_dropped, "{id}");
+            !found.output_dropped
+        };
+        assert_eq!(ids.map(kept), [false, false, true, true, true]);
+        assert!(kept("other"), "each hosting has room of its own");
     }
 
     #[test]
