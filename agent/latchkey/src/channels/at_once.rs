@@ -86,7 +86,7 @@ mod tests {
     const KIM: Actor = Actor::Person(PersonId::from_number(2));
 
     fn share(number: u64) -> Option<ShareId> {
-        Some(ShareId::from_number(number.into()))
+        Some(ShareId::from_number(number))
     }
 
     #[track_caller]
