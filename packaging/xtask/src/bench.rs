@@ -16,10 +16,11 @@ use crate::process::{self, Program};
 use crate::random;
 
 /// The programs, in the order of the table.
-const PROGRAMS: [&str; 7] = ["decide", "read", "login", "scale", "hostile", ADAPTER, SFTP];
+const PROGRAMS: [&str; 8] = ["decide", "read", "login", "scale", "hostile", ADAPTER, SFTP, FILES];
 
-/// The one that needs files on a disk, and OpenSSH's and another FTP server beside it.
+/// Those that need files on a disk; the first one OpenSSH's and another FTP server beside it, too.
 const SFTP: &str = "sftp";
+const FILES: &str = "files";
 
 /// The one that needs adapters, and a static program beside them.
 const ADAPTER: &str = "adapter";
@@ -54,7 +55,7 @@ const GOALS: [(&str, &str); 23] = [
 /// The arguments of the benchmarks.
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// Run these only: decide, read, login, scale, hostile, adapter, sftp.
+    /// Run these only: decide, read, login, scale, hostile, adapter, sftp, files.
     #[arg(value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(PROGRAMS))]
     only: Vec<String>,
     /// Directory with the programs of the agent and of the benchmarks, built already.
@@ -76,7 +77,8 @@ impl Bench {
             return self.run_with_sudo(&built);
         }
         packages::ensure()?;
-        let (on_disk, in_memory): (Vec<_>, Vec<_>) = self.programs().into_iter().partition(|name| *name == SFTP);
+        let (on_disk, in_memory): (Vec<_>, Vec<_>) =
+            self.programs().into_iter().partition(|name| [SFTP, FILES].contains(name));
         let mut figures = Vec::new();
         for (names, storage) in [(in_memory, Storage::MemoryFirst), (on_disk, Storage::Disk)] {
             if !names.is_empty() {
