@@ -20,21 +20,54 @@ fn flags(reach: &Reach) -> [bool; 5] {
     [reach.effective_admin, reach.reaches_other_sites, reach.sees_secrets, reach.can_mint, reach.destroys]
 }
 
+/// Who holds one of these is not held by a pinned Log In As any more, or sees what it keeps from them: whether they amount
+/// to an administrator, reach other sites of the hosting, see secrets, can make further authority, do what cannot be undone.
+const GO_ROUND_A_PIN: [(Privilege, [bool; 5]); 25] = {
+    use Privilege::{
+        ChangeDomain, CopyInstance, CreateStaging, DeleteInstance, ManageBackups, ManageConfig, ManageCron,
+        ManageDebugMode, ManageDns, ManageDomains, ManageEmail, ManageFileManager, ManageFtp, ManageMysql,
+        ManagePlugins, ManageSftp, ManageSharedAccess, ManageSsl, ManageThemes, ManageUsers, PhpmyadminSso, PushToLive,
+        PushToStaging, UpdateWordpress, ViewLogs,
+    };
+    [
+        // Files, cron and databases are the hosting's, not the site's: wp-config.php and wp_users are in them.
+        (ManageFileManager, [true, true, true, false, false]),
+        (ManageCron, [true, true, true, false, false]),
+        (ManageSftp, [true, true, true, false, false]),
+        (ManageFtp, [true, true, true, false, false]),
+        (ManageMysql, [true, true, true, true, false]),
+        (PhpmyadminSso, [true, true, true, true, false]),
+        // What WordPress runs runs as the hosting's system user.
+        (ManageConfig, [true, true, true, false, false]),
+        (ManagePlugins, [true, true, true, false, false]),
+        (ManageThemes, [true, true, true, false, false]),
+        (UpdateWordpress, [true, true, true, false, false]),
+        (ManageBackups, [true, true, true, false, false]),
+        (PushToLive, [true, true, true, false, false]),
+        // Whoever has the domain's mail or names has its passwords set anew.
+        (ChangeDomain, [true, true, false, true, false]),
+        (ManageEmail, [true, true, false, true, false]),
+        (ManageDns, [true, true, false, true, false]),
+        (ManageDomains, [true, true, false, true, false]),
+        (ManageSsl, [false, true, false, false, false]),
+        (ManageUsers, [true, false, false, true, false]),
+        (ManageSharedAccess, [false, false, false, true, false]),
+        // Copies, and what a site says about itself, with secrets masked as far as they can be told.
+        (CreateStaging, [false, false, true, false, false]),
+        (PushToStaging, [false, false, true, false, false]),
+        (CopyInstance, [false, false, true, false, false]),
+        (ViewLogs, [false, false, true, false, false]),
+        (ManageDebugMode, [false, false, true, false, false]),
+        (DeleteInstance, [false, false, false, false, true]),
+    ]
+};
+
 #[test]
-fn what_goes_round_a_pin_is_said_of_each_privilege_alone() {
-    let all = [true, true, true];
-    for (privilege, expected) in [
-        (Privilege::ManageFileManager, all),
-        (Privilege::ManageCron, all),
-        (Privilege::ManageMysql, all),
-        (Privilege::PhpmyadminSso, all),
-        // The logs of one site, with secrets masked as far as they can be told.
-        (Privilege::ViewLogs, [false, false, true]),
-        (Privilege::WpAdminSso, [false, false, false]),
-        (Privilege::UpdateSiteName, [false, false, false]),
-    ] {
-        let [admin, others, secrets, ..] = flags(&reach_of(&[privilege]));
-        assert_eq!([admin, others, secrets], expected, "{privilege:?}");
+fn what_goes_round_a_pin_is_said_of_each_privilege_alone_and_of_no_other() {
+    for privilege in Privilege::ALL {
+        let known = GO_ROUND_A_PIN.iter().find(|(known, _)| known == privilege);
+        let expected = known.map_or([false; 5], |(_, flags)| *flags);
+        assert_eq!(flags(&reach_of(&[*privilege])), expected, "{privilege:?}");
     }
 }
 
