@@ -15,10 +15,10 @@ use super::system_user::{Purpose, SystemUser};
 use crate::build::workspace;
 use crate::clock::Deadline;
 use crate::process::Program;
-use crate::random;
 
 /// Where Debian has it.
 const DEBIANS: &str = "/usr/share/phpmyadmin";
+const DEBIANS_CONFIG: &str = "/etc/phpmyadmin/config.inc.php";
 
 /// phpMyAdmin before it is started.
 #[derive(Clone, Debug)]
@@ -106,12 +106,15 @@ impl Phpmyadmin {
             .join("\n");
         ensure!(changed != text, "vendor_config.php of phpMyAdmin is not what it was");
         fs::write(&vendor, changed).context("write vendor_config.php")?;
-        let configuration = format!(
-            "<?php\n$cfg['blowfish_secret'] = '{}';\nrequire '{}/latchkey.php';\n",
-            random::word(32)?,
-            ours.display()
-        );
-        fs::write(tree.join("config.inc.php"), configuration).context("write config.inc.php")?;
+        // Debian's configuration as it is, with a `conf.d` of this node. What only the web server may read stays unread.
+        let configuration = fs::read_to_string(DEBIANS_CONFIG).with_context(|| format!("read {DEBIANS_CONFIG}"))?;
+        let parts = tree.join("conf.d");
+        let changed = configuration.replace("/etc/phpmyadmin/conf.d", &parts.display().to_string());
+        ensure!(changed != configuration, "config.inc.php of phpMyAdmin is not what it was");
+        fs::write(tree.join("config.inc.php"), changed).context("write config.inc.php")?;
+        fs::create_dir(&parts).context("make conf.d")?;
+        let ours = format!("<?php require '{}/latchkey.php';\n", ours.display());
+        fs::write(parts.join("latchkey.php"), ours).context("write conf.d/latchkey.php")?;
         Ok(tree)
     }
 
