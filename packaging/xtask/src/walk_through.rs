@@ -7,6 +7,7 @@ use crate::node::{Node, OWNER};
 /// Whom the walk-through invites.
 const GUEST: &str = "anna@example.org";
 const DEVELOPER: &str = "ben@example.org";
+const COLLEAGUE: &str = "cleo@example.org";
 
 /// The walk-through. Its lines are shell; what is said to the reader are comments.
 ///
@@ -16,7 +17,7 @@ pub fn text(node: &Node) -> Result<String> {
     let agent = node.agent()?;
     let live = node.instance("live")?;
     let (admin, editor) = (live.user("admin")?, live.user("editor")?);
-    let client = agent.panel_certificate();
+    let (client, hosting) = (agent.panel_certificate(), node.hosting(&live.hosting)?);
     Ok(format!(
         r#"# A site is up: {site} (WP Admin: {site}/wp-admin/, login {admin}, password {password}).
 # A walk through Latchkey follows. Paste it step by step into another terminal, as the user that runs the demo
@@ -84,7 +85,36 @@ echo "sftp -P {sftp_port} $LOGIN@{sftp_host}"
 # 14. The owner ends it. Sessions that you have open are cut, and counted.
 as {OWNER} DELETE /v1/instances/live/shares/$SHARE
 
-# 15. The same agent on the command line, in a shell of root's. Adapters are installed and called so: plugins/GUIDE.md.
+# 15. A colleague gets what belongs to the hosting: all of it, on every site that lives there.
+SHARE=$(as {OWNER} POST /v1/instances/live/shares '{{"email":"{COLLEAGUE}","role":"full_access","log_in_as":"all"}}' | field id)
+as {COLLEAGUE} POST /v1/instances/live/shares/$SHARE/accept '{{}}' | field state
+may() {{ as {COLLEAGUE} POST /v1/instances/live/operations/$1 "$2"; }}
+
+# 16. A database, a user for it (the password is shown once), and what the two have to do with one another.
+may database.create '{{"name":"shop"}}'
+may database_user.create '{{"name":"shopper"}}'
+may database_grant.set '{{"user":"{prefix}shopper","database":"{prefix}shop","privileges":["select","insert"]}}'
+may database.list '{{}}'
+
+# 17. phpMyAdmin for that database, without a password. Open the URL in a browser and press the button.
+may phpmyadmin.open '{{"database":"{prefix}shop"}}' | field url
+
+# 18. A line of the real crontab, in words and with its next three runs.
+may cron.create '{{"schedule":"*/5 1 * * 1-5","command":"date +%F >> when"}}'
+crontab -u {system_user} -l | tail -2
+
+# 19. Files of the home, and the log of the site without what may be secrets in it.
+may file.write '{{"path":"hello.txt","content":"hello"}}'
+may file.list '{{"limit":5}}'
+curl -sS --cacert $CA --cert {certificate} --key {key} -H "Latchkey-Actor: {COLLEAGUE}" $PANEL/v1/instances/live/files/hello.txt; echo
+may log.list '{{}}'
+
+# 20. The owner ends it: the entry leaves the crontab, the account of phpMyAdmin goes, and the reply says what the
+#     colleague knows and could still use, with the operation that ends it.
+as {OWNER} DELETE /v1/instances/live/shares/$SHARE
+crontab -u {system_user} -l
+
+# 21. The same agent on the command line, in a shell of root's. Adapters are installed and called so: plugins/GUIDE.md.
 latchkey() {{ {latchkey} "$@" --config {configuration}; }}
 latchkey hosting list
 
@@ -101,6 +131,8 @@ latchkey hosting list
         key = client.key.display(),
         editor = editor.login,
         editor_id = editor.id,
+        prefix = hosting.db_prefix,
+        system_user = hosting.user.name,
         sftp_key = agent.sftp_host_key()?,
         ftp = agent.urls().ftp,
         sftp_host = agent.urls().sftp.ip(),
