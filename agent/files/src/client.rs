@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     mount::MountId,
-    worker::{TASKS_MAX, WALKS_MAX},
+    worker::{SEARCHES_MAX, STREAMS_MAX, TASKS_MAX, WALKS_MAX},
 };
 
 /// How many requests may be under way on one connection; further ones wait.
@@ -69,6 +69,8 @@ struct Connection {
     places: Semaphore,
     walks: Semaphore,
     tasks: Semaphore,
+    searches: Semaphore,
+    streams: Semaphore,
     gone: watch::Sender<bool>,
 }
 
@@ -102,6 +104,8 @@ impl Client {
             // The worker may not have read yet that one has ended.
             walks: Semaphore::new(WALKS_MAX / 2),
             tasks: Semaphore::new(TASKS_MAX / 2),
+            searches: Semaphore::new(SEARCHES_MAX),
+            streams: Semaphore::new(STREAMS_MAX),
             gone: watch::Sender::new(false),
         });
         tokio::spawn(Arc::clone(&connection).read_answers());
@@ -193,6 +197,16 @@ impl Client {
     /// A place for one of the tasks that are asked of the worker at a time; further ones wait.
     pub(crate) async fn place_for_task(&self) -> Result<SemaphorePermit<'_>, FilesError> {
         self.connection.tasks.acquire().await.map_err(|_closed| FilesError::Gone)
+    }
+
+    /// A place for one of the searches that are asked of the worker at a time; further ones wait.
+    pub(crate) async fn place_to_search(&self) -> Result<SemaphorePermit<'_>, FilesError> {
+        self.connection.searches.acquire().await.map_err(|_closed| FilesError::Gone)
+    }
+
+    /// A place for one of the streams that the worker writes at a time, if there is one.
+    pub(crate) fn place_for_stream(&self) -> Option<SemaphorePermit<'_>> {
+        self.connection.streams.try_acquire().ok()
     }
 
     async fn ask_any(&self, request: FileRequest, beside: Option<BorrowedFd<'_>>) -> Result<Answer, FilesError> {
@@ -328,6 +342,8 @@ impl Connection {
         self.places.close();
         self.walks.close();
         self.tasks.close();
+        self.searches.close();
+        self.streams.close();
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {

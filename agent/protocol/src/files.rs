@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FileTask, FileTaskDone, SitePath, bytes};
 
+/// The folder of a home that holds what serve keeps there for a while. No archive and no search has it.
+pub const HIDDEN_FOLDER: &[u8] = b".latchkey";
+
 /// A request to the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -453,6 +456,9 @@ pub enum FileFault {
     /// It took longer than a task may.
     #[error("it took too long")]
     TimedOut,
+    /// A file became shorter while it was read.
+    #[error("a file in it became shorter while it was read; try again")]
+    Changed,
     /// More entries, or deeper ones, than a task works on.
     #[error("there is too much in it")]
     TooMuch,

@@ -13,6 +13,7 @@ mod chain;
 mod command;
 mod config_file;
 mod cron;
+mod file_archives;
 mod file_tasks;
 mod files;
 mod frame;
@@ -34,10 +35,13 @@ pub use config_file::{
     CONFIG_FILE_MAX_BYTES, CONFIG_FILE_NAME_MAX_BYTES, CONFIG_FILES_MAX, ConfigFileCall, ConfigFileCame, ConfigFileWish,
 };
 pub use cron::{CRON_COMMAND_MAX_BYTES, CRON_RUN_DEADLINE_MAX_MS, CronRun};
-pub use file_tasks::{FileListing, FileMark, FileOrder, FileTask, FileTaskDone, FileWork};
+pub use file_archives::{ArchiveFlaw, ArchiveFormat, BadArchive};
+pub use file_tasks::{
+    FileFound, FileLine, FileListing, FileMark, FileOrder, FileSearch, FileTask, FileTaskDone, FileWork, SearchEnd,
+};
 pub use files::{
     AttributeChanges, Creation, Existing, FileAccessMode, FileAnswered, FileAsked, FileAttributes, FileEntry,
-    FileFault, FileReply, FileRequest, FileSystemSpace, Links, OpenHow, Place, Walked,
+    FileFault, FileReply, FileRequest, FileSystemSpace, HIDDEN_FOLDER, Links, OpenHow, Place, Walked,
 };
 pub use frame::{DESCRIPTORS_MAX, FRAME_MAX_BYTES, FrameError, FrameSocket};
 pub use ftp::{FtpAnswered, FtpAsked, FtpDeed, FtpDid, FtpPassword, FtpSignIn};

@@ -20,7 +20,7 @@ const OPEN_MAX: usize = 256;
 const ENTRIES_MAX_BYTES: usize = FRAME_MAX_BYTES - 1024;
 
 /// What an entry takes at most beside its name.
-const ATTRIBUTES_MAX_BYTES: usize = 256;
+pub(super) const ATTRIBUTES_MAX_BYTES: usize = 256;
 
 /// The open directories of a connection.
 #[derive(Debug, Default)]
@@ -121,20 +121,30 @@ impl Room {
 
     /// Whether an entry has room; then it has taken it.
     pub(super) fn takes(&mut self, entry: &FileEntry) -> bool {
-        let rest = self.0.checked_sub(frame_bytes(entry));
+        self.takes_bytes(frame_bytes(entry))
+    }
+
+    /// The same for what is so long in a frame.
+    pub(super) fn takes_bytes(&mut self, bytes: usize) -> bool {
+        let rest = self.0.checked_sub(bytes);
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }
 }
 
-/// What an entry takes in a frame at most: a byte of a name is written in one to six.
+/// What an entry takes in a frame at most.
 fn frame_bytes(entry: &FileEntry) -> usize {
+    ATTRIBUTES_MAX_BYTES + text_bytes(&entry.name)
+}
+
+/// What bytes take in a frame at most: each is written in one to six.
+pub(super) fn text_bytes(bytes: &[u8]) -> usize {
     let of_byte = |byte: &u8| match byte {
         b'"' | b'\\' | 0x80.. => 2,
         b' '.. => 1,
         _ => 6,
     };
-    ATTRIBUTES_MAX_BYTES + entry.name.iter().map(of_byte).sum::<usize>()
+    bytes.iter().map(of_byte).sum()
 }
 
 #[cfg(test)]

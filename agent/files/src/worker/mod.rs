@@ -37,7 +37,7 @@ use crate::{
 };
 
 pub use resolve::{Home, HomeError};
-pub use tasks::TASKS_MAX;
+pub use tasks::{SEARCHES_MAX, STREAMS_MAX, TASKS_MAX};
 pub use walks::{DEEPEST_WALK, WALKS_MAX};
 
 /// Threads that take requests, and answer whatever is quick as long as the disk is. While they are busy nothing is taken.
@@ -49,7 +49,7 @@ const LONG: usize = 2;
 /// Threads that carry out tasks.
 const TASKS: usize = 6;
 
-/// How many requests wait for a thread of the second or third kind. Beyond that those of the first wait for room.
+/// How many requests wait for a thread of the other kinds. Beyond that those of the first wait for room.
 const WAITING_MAX: usize = 64;
 
 /// Why the worker ended though its peer did not close the connection.
@@ -82,17 +82,26 @@ struct Shared {
 
 type Job = (FileAsked, Vec<OwnedFd>);
 
+/// What requests wait in that are not answered by whoever takes them.
+#[derive(Clone)]
+struct Queues {
+    long: SyncSender<Job>,
+    tasks: SyncSender<Job>,
+    streams: SyncSender<Job>,
+}
+
 impl Worker {
     /// Starts all threads that it will ever have, and returns when they run.
     pub fn start(home: Home, socket: FrameSocket) -> Result<Self, WorkerError> {
         let (directories, walks, tasks) = (Directories::default(), Walks::default(), Tasks::default());
         let shared = Arc::new(Shared { socket, home, directories, walks, tasks });
-        let begin = Arc::new(Barrier::new(QUICK + LONG + TASKS + 1));
-        let (long, tasks) = (start_queue(&shared, &begin, LONG)?, start_queue(&shared, &begin, TASKS)?);
+        let begin = Arc::new(Barrier::new(QUICK + LONG + TASKS + STREAMS_MAX + 1));
+        let queue = |threads| start_queue(&shared, &begin, threads);
+        let queues = Queues { long: queue(LONG)?, tasks: queue(TASKS)?, streams: queue(STREAMS_MAX)? };
         let mut quick = Vec::with_capacity(QUICK);
         for _ in 0..QUICK {
-            let (shared, long, tasks) = (Arc::clone(&shared), long.clone(), tasks.clone());
-            quick.push(start_thread(&begin, move || answer_requests(&shared, &long, &tasks))?);
+            let (shared, queues) = (Arc::clone(&shared), queues.clone());
+            quick.push(start_thread(&begin, move || answer_requests(&shared, &queues))?);
         }
         begin.wait();
         Ok(Self { begin, quick })
@@ -170,7 +179,7 @@ const STACK_BYTES: usize = 512 * 1024;
 
 /// Takes requests from the socket, one at a time, and answers each before the next: whoever hands a request on makes two
 /// threads wake up where one is enough. The end of one such thread is the end of all.
-fn answer_requests(shared: &Shared, long: &SyncSender<Job>, tasks: &SyncSender<Job>) -> Result<(), WorkerError> {
+fn answer_requests(shared: &Shared, queues: &Queues) -> Result<(), WorkerError> {
     loop {
         let job = match shared.socket.receive::<FileAsked>() {
             Ok(job) => job,
@@ -182,8 +191,9 @@ fn answer_requests(shared: &Shared, long: &SyncSender<Job>, tasks: &SyncSender<J
         };
         // Only fails when those threads are gone, and then the connection is, too.
         let _ = match job.0.request {
-            FileRequest::RemoveAll { .. } => long.send(job),
-            FileRequest::CarryOutTask { .. } => tasks.send(job),
+            FileRequest::RemoveAll { .. } => queues.long.send(job),
+            FileRequest::CarryOutTask { task } if shared.tasks.is_stream(task) => queues.streams.send(job),
+            FileRequest::CarryOutTask { .. } => queues.tasks.send(job),
             _ => {
                 answer_job(shared, job);
                 Ok(())

@@ -11,6 +11,9 @@ use rustix::time::{ClockId, clock_gettime};
 /// Nobody waits longer for an answer.
 const LONGEST_S: i64 = 600;
 
+/// Nor for a stream, which goes at the pace of whoever reads it.
+const LONGEST_STREAM_S: i64 = 6 * 3600;
+
 /// The term of one task.
 #[derive(Debug, Default)]
 pub(super) struct Term {
@@ -21,7 +24,16 @@ pub(super) struct Term {
 impl Term {
     /// From here on its time runs. Safe to repeat.
     pub(super) fn begin(&self) {
-        self.until_s.get_or_init(|| now_s().saturating_add(LONGEST_S));
+        self.begin_for(LONGEST_S);
+    }
+
+    /// The same for what is read while it is written.
+    pub(super) fn begin_stream(&self) {
+        self.begin_for(LONGEST_STREAM_S);
+    }
+
+    fn begin_for(&self, seconds: i64) {
+        self.until_s.get_or_init(|| now_s().saturating_add(seconds));
     }
 
     /// Ends it.
@@ -41,6 +53,7 @@ impl Term {
     }
 }
 
-fn now_s() -> i64 {
+/// Seconds since some moment.
+pub(super) fn now_s() -> i64 {
     clock_gettime(ClockId::Monotonic).tv_sec
 }

@@ -1,0 +1,105 @@
+//! Packing files and directories, whatever the format. Links, devices, pipes and sockets are left out, and so is what
+//! cannot be read: an archive that was made here is one that is extracted here.
+
+use std::{io::Read, os::fd::OwnedFd};
+
+use latchkey_protocol::{FileFault, FileWork};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use super::{
+    super::{
+        super::resolve::{Rooted, look_at},
+        beneath::Beneath,
+        term::Term,
+    },
+    limits::{BYTES_MAX, ENTRIES_MAX, NAMES_MAX_BYTES},
+    stream::Source,
+};
+
+/// An archive that is being written.
+pub(super) trait Pack {
+    /// What it was written to.
+    type Written;
+
+    /// Adds a directory.
+    fn directory(&mut self, name: &[u8], stat: &Stat) -> Result<(), FileFault>;
+
+    /// Adds a file, and all that is read from it.
+    fn file(&mut self, name: &[u8], stat: &Stat, content: &mut impl Read) -> Result<(), FileFault>;
+
+    /// Writes the end.
+    fn finish(self) -> Result<Self::Written, FileFault>;
+}
+
+/// Packs each with all that is in it, under its own name; of the root of all, only what is in it.
+pub(super) fn all(from: &[Rooted], into: &mut impl Pack, term: &Term) -> Result<FileWork, FileFault> {
+    let mut packing = Packing { into, term, work: FileWork::default(), names_bytes: 0 };
+    for one in from {
+        let name = one.path().split().map_or_else(Vec::new, |(_, name)| name.to_vec());
+        packing.top(one, &name)?;
+    }
+    Ok(packing.work)
+}
+
+struct Packing<'p, P> {
+    into: &'p mut P,
+    term: &'p Term,
+    work: FileWork,
+    names_bytes: u64,
+}
+
+impl<P: Pack> Packing<'_, P> {
+    fn top(&mut self, at: &Rooted, name: &[u8]) -> Result<(), FileFault> {
+        let opened = at.open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW, Mode::empty())?;
+        let stat = look_at(&opened)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => self.file(name, &stat, opened),
+            FileType::Directory => {
+                if !name.is_empty() {
+                    self.directory(name, &stat)?;
+                }
+                self.beneath(Beneath::of(opened, at, self.term)?, name)
+            }
+            _ => Err(FileFault::NotRegular),
+        }
+    }
+
+    fn beneath(&mut self, mut beneath: Beneath<'_>, top: &[u8]) -> Result<(), FileFault> {
+        while let Some(met) = beneath.next()? {
+            let name = if top.is_empty() { met.path.clone() } else { [top, &met.path].join(&b'/') };
+            match met.kind() {
+                FileType::Directory => self.directory(&name, &met.stat)?,
+                FileType::RegularFile => {
+                    if let Some(file) = beneath.open(&met)? {
+                        // It may have been replaced since it was met.
+                        self.file(&name, &look_at(&file)?, file)?;
+                    }
+                }
+                _ => self.work.left_out += 1,
+            }
+        }
+        self.work.left_out += beneath.left_out();
+        Ok(())
+    }
+
+    fn directory(&mut self, name: &[u8], stat: &Stat) -> Result<(), FileFault> {
+        self.count(name)?;
+        self.into.directory(name, stat)
+    }
+
+    fn file(&mut self, name: &[u8], stat: &Stat, file: OwnedFd) -> Result<(), FileFault> {
+        self.count(name)?;
+        let mut source = Source::new(file, self.term);
+        self.into.file(name, stat, &mut source)?;
+        self.work.bytes = self.work.bytes.saturating_add(source.read_bytes());
+        if self.work.bytes > BYTES_MAX { Err(FileFault::TooMuch) } else { Ok(()) }
+    }
+
+    fn count(&mut self, name: &[u8]) -> Result<(), FileFault> {
+        self.term.goes_on()?;
+        self.work.entries += 1;
+        self.names_bytes += name.len() as u64;
+        let is_too_much = self.work.entries > ENTRIES_MAX || self.names_bytes > NAMES_MAX_BYTES;
+        if is_too_much { Err(FileFault::TooMuch) } else { Ok(()) }
+    }
+}
