@@ -58,6 +58,9 @@ macro_rules! operation_rows {
             FileCopy "file.copy" ManageFileManager Change Now "Copy a file or folder of the hosting";
             FileDelete "file.delete" ManageFileManager Destroy Now "Move something into the hosting's trash, or delete it for good";
             FileSetMode "file.set_mode" ManageFileManager Change Now "Change the permission bits of a file of the hosting";
+            FileArchive "file.archive" ManageFileManager Change QUARTER_HOUR "Pack files and folders of the hosting into a zip, tar.gz or tar.zst, as a job";
+            FileExtract "file.extract" ManageFileManager Change QUARTER_HOUR "Extract a zip, tar.gz or tar.zst of the hosting into a new folder, as a job";
+            FileSearch "file.search" ManageFileManager Read Now "Search a folder of the hosting by names and by what files hold";
             CronList "cron.list" ManageCron Read Now "List what the hosting's crontab runs, and when";
             CronCreate "cron.create" ManageCron Change Now "Have cron run a command at set times";
             CronUpdate "cron.update" ManageCron Change Now "Change a cron entry that was made here, or disable it";
@@ -96,6 +99,8 @@ pub enum Runs {
 }
 
 impl Runs {
+    /// As a job of at most a quarter of an hour.
+    pub const QUARTER_HOUR: Self = Self::Job { deadline: Duration::from_secs(900) };
     /// As a job of at most half an hour.
     pub const HALF_HOUR: Self = Self::Job { deadline: Duration::from_secs(1800) };
 }
@@ -160,11 +165,11 @@ pub mod rows {
     pub use super::{
         ActivityList, CronCreate, CronDelete, CronList, CronRun, CronUpdate, DatabaseCreate, DatabaseDelete,
         DatabaseGrantSet, DatabaseList, DatabaseRename, DatabaseUserCreate, DatabaseUserDelete, DatabaseUserList,
-        DatabaseUserSetPassword, FileCopy, FileDelete, FileList, FileMakeDir, FileRead, FileRename, FileSetMode,
-        FileStat, FileWrite, FtpAccountCreate, FtpAccountDelete, FtpAccountList, FtpAccountUpdate, IndexingSet,
-        IndexingShow, LogFollow, LogList, LogRead, MaintenanceSet, MaintenanceShow, PhpmyadminOpen, SftpAccountCreate,
-        SftpAccountDelete, SftpAccountList, SftpAccountUpdate, ShareInvite, ShareList, ShareResend, ShareRevoke,
-        ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
+        DatabaseUserSetPassword, FileArchive, FileCopy, FileDelete, FileExtract, FileList, FileMakeDir, FileRead,
+        FileRename, FileSearch, FileSetMode, FileStat, FileWrite, FtpAccountCreate, FtpAccountDelete, FtpAccountList,
+        FtpAccountUpdate, IndexingSet, IndexingShow, LogFollow, LogList, LogRead, MaintenanceSet, MaintenanceShow,
+        PhpmyadminOpen, SftpAccountCreate, SftpAccountDelete, SftpAccountList, SftpAccountUpdate, ShareInvite,
+        ShareList, ShareResend, ShareRevoke, ShareUpdate, SiteNameSet, SiteNameShow, SsoOpen, SsoUsers,
     };
 }
 

@@ -1,5 +1,6 @@
 //! `GET·PUT /v1/instances/{instance}/files/{path}`: files as streams.
 
+use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH,
     IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
@@ -15,7 +16,8 @@ use super::call::Call;
 use super::reply::Reply;
 use crate::caller::Note;
 use crate::channels::{OpenWork, WorkKind, open_work};
-use crate::file_manager::download::Download;
+use crate::file_manager::download::{self, Download};
+use crate::file_manager::folder::Zipped;
 use crate::file_manager::text::{Before, Known};
 use crate::file_manager::upload::{self, Arriving, Came, Part};
 use crate::file_manager::{Home, HomePath, Tag};
@@ -24,6 +26,9 @@ use crate::store::audit::Outcome;
 
 /// The media type of any file: no browser is to make anything of it.
 pub(super) const BYTES: &str = "application/octet-stream";
+
+/// The media type of a folder.
+pub(super) const ZIP: &str = "application/zip";
 
 /// What may stand in the name of a file in a header as it is (RFC 5987).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
@@ -65,14 +70,22 @@ async fn note<O: Operation>(
     call.serve.record(call.caller.clone(), note, outcome).await;
 }
 
-/// Sends a file, or the part of it that `Range` names.
+/// Sends a file, or the part of it that `Range` names; or a folder, as a zip.
 pub(super) async fn download(call: Call) -> Result<Reply, Problem> {
     let (permit, path, work, home) = begin::<FileRead>(&call).await?;
     let path = path.site_path();
+    match call.query("format") {
+        None => {}
+        Some("zip") => {
+            let begun = Zipped::begin(&home, path).await;
+            note(&call, &permit, ("file.download", path), begun.as_ref().err()).await;
+            return Ok(zip_reply(path, download::zipped(begun?, work, call.connection.clone())));
+        }
+        Some(_) => return Err(Problem::invalid("format", "expected `zip` for a folder, and none for a file")),
+    }
     let file = Download::open(&home, path).await?;
     note(&call, &permit, ("file.download", path), None).await;
     let (size, tag) = (file.size, file.tag.quoted());
-    let name = path.split().map_or_else(Vec::new, |(_, name)| name.to_vec());
     let part = wanted(&call, size, &tag)?;
     let (from, length) = part.unwrap_or((0, size));
     let reply = Reply::stream(BYTES, file.part((from, length), work, call.connection.clone()))
@@ -80,7 +93,7 @@ pub(super) async fn download(call: Call) -> Result<Reply, Problem> {
         .with_header(CONTENT_LENGTH, &length.to_string())
         .with_header(ETAG, &tag)
         .with_header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .with_header(CONTENT_DISPOSITION, &format!("attachment; filename*=UTF-8''{}", percent_encode(&name, PLAIN)));
+        .with_header(CONTENT_DISPOSITION, &attachment(path, ""));
     Ok(match part {
         Some(_) => {
             let range = format!("bytes {from}-{}/{size}", from + length - 1);
@@ -88,6 +101,19 @@ pub(super) async fn download(call: Call) -> Result<Reply, Problem> {
         }
         None => reply,
     })
+}
+
+/// A stream without a length and without parts: each time it is written anew.
+fn zip_reply(path: &SitePath, folder: Body) -> Reply {
+    Reply::stream(ZIP, folder)
+        .with_header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .with_header(CONTENT_DISPOSITION, &attachment(path, ".zip"))
+}
+
+/// Has a browser keep it under its own name.
+fn attachment(path: &SitePath, suffix: &str) -> String {
+    let name = path.split().map_or(&b"home"[..], |(_, name)| name);
+    format!("attachment; filename*=UTF-8''{}{suffix}", percent_encode(name, PLAIN))
 }
 
 /// The part that is asked for, as where it begins and how long it is; none for all of it. Several parts at once are not

@@ -36,8 +36,8 @@ const UNLESS_CHANGED: &[u16] = &[200, 409, 412];
 /// What comes of calling an adapter.
 const BY_AN_ADAPTER: &[u16] = &[200, 501, 504, 507];
 
-/// A file, or a part of it; it cannot be read.
-const DOWNLOAD: &[u16] = &[200, 206, 409, 416];
+/// A file, a part of it, or a folder; it cannot be read, or there is too much in it.
+const DOWNLOAD: &[u16] = &[200, 206, 409, 413, 416];
 /// Replaced, made, or come in part; it is not the file that the caller knows, or there is no room.
 const UPLOAD: &[u16] = &[200, 201, 202, 409, 412, 507];
 
@@ -194,8 +194,9 @@ routes! {
         takes explain::ExplainInput, gives explain::ExplainOutput;
     POST "/v1/instances/{instance}/operations/{operation}" Actor operations::run, "Run an operation";
 
-    GET "/v1/instances/{instance}/files/{*path}" Actor files::download, "Download a file of the hosting, or a part of it (`Range`)",
-        answers DOWNLOAD, as &[files::BYTES], headers DOWNLOAD_HEADERS, gives_headers DOWNLOAD_GIVES;
+    GET "/v1/instances/{instance}/files/{*path}" Actor files::download, "Download a file of the hosting, or a part of it (`Range`), or a folder as a zip",
+        query &[("format", "`zip` for a folder with all that is in it; without links, devices and what cannot be read.")],
+        answers DOWNLOAD, as &[files::BYTES, files::ZIP], headers DOWNLOAD_HEADERS, gives_headers DOWNLOAD_GIVES;
     PUT "/v1/instances/{instance}/files/{*path}" Actor files::upload, "Upload a file to the hosting, whole or in parts (`Content-Range`)",
         gives files::Uploaded, answers UPLOAD, headers UPLOAD_HEADERS, gives_headers UPLOAD_GIVES, takes_bytes true;
 

@@ -1,4 +1,4 @@
-//! Downloading: a file, or a part of it, as a stream that ends with the share.
+//! Downloading: a file, or a part of it, or a folder, as a stream that ends with the share.
 
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -14,6 +14,7 @@ use latchkey_protocol::SitePath;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 
+use super::folder::Zipped;
 use super::text::READ;
 use super::{Home, Tag, problem, problem_of_write};
 use crate::channels::OpenWork;
@@ -22,7 +23,7 @@ use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
 
 /// As much is read at a time.
-const PIECE_BYTES: usize = 256 << 10;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// How many pieces are read ahead of what the other end has taken.
 const AHEAD: usize = 4;
@@ -49,26 +50,46 @@ impl Download {
     /// So many bytes of it, from one on. When the share ends before all of it was taken the connection is cut, as it is
     /// when the file became shorter.
     pub(crate) fn part(self, (from, length): (u64, u64), work: OpenWork, connection: Cut) -> Body {
-        let (pieces, read) = mpsc::channel(AHEAD);
-        let has_ended = Arc::new(AtomicBool::new(false));
-        let taken = Pieces { read, left: length, has_ended: has_ended.clone() };
-        request::spawn(async move {
-            let all = async {
-                read_pieces(self.file, from, length, &pieces).await;
-                pieces.closed().await;
-            };
-            if work.unless_stopped(all).await.is_err() {
-                has_ended.store(true, Ordering::Release);
-                connection.now();
-            }
-            // Over for whoever waits for its end: a client that takes nothing does not keep it open.
-            drop(work);
-        });
-        Body::from_stream(taken)
+        let reading = |pieces| read_pieces(self.file, from, length, pieces);
+        streamed(length, (work, connection), reading)
     }
 }
 
-async fn read_pieces(file: Arc<OpenFile>, mut from: u64, mut left: u64, pieces: &mpsc::Sender<io::Result<Bytes>>) {
+/// A zip of a folder. When the share ends before all of it was taken the connection is cut, as it is when something
+/// cannot be read.
+pub(crate) fn zipped(folder: Zipped, work: OpenWork, connection: Cut) -> Body {
+    streamed(u64::MAX, (work, connection), |pieces| folder.read_into(pieces))
+}
+
+/// So many bytes of what is read, or as many as there are until an empty piece.
+fn streamed<F>(
+    length: u64,
+    (work, connection): (OpenWork, Cut),
+    reading: impl FnOnce(mpsc::Sender<io::Result<Bytes>>) -> F,
+) -> Body
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (pieces, read) = mpsc::channel(AHEAD);
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let taken = Pieces { read, left: length, has_ended: has_ended.clone() };
+    let reading = reading(pieces.clone());
+    request::spawn(async move {
+        let all = async {
+            reading.await;
+            pieces.closed().await;
+        };
+        if work.unless_stopped(all).await.is_err() {
+            has_ended.store(true, Ordering::Release);
+            connection.now();
+        }
+        // Over for whoever waits for its end: a client that takes nothing does not keep it open.
+        drop(work);
+    });
+    Body::from_stream(taken)
+}
+
+async fn read_pieces(file: Arc<OpenFile>, mut from: u64, mut left: u64, pieces: mpsc::Sender<io::Result<Bytes>>) {
     while left > 0 {
         let wanted = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let reading = file.clone();
@@ -105,7 +126,7 @@ fn read_piece(file: &OpenFile, from: u64, wanted: usize) -> io::Result<Bytes> {
 /// What was read ahead; thrown away as soon as it must not be sent any more.
 struct Pieces {
     read: mpsc::Receiver<io::Result<Bytes>>,
-    /// How many bytes are missing.
+    /// How many bytes are missing, at most: an empty piece is the end, too.
     left: u64,
     has_ended: Arc<AtomicBool>,
 }
@@ -121,8 +142,13 @@ impl Stream for Pieces {
         if self.has_ended.load(Ordering::Acquire) {
             return Poll::Ready(Some(Err(io::Error::other("the access that this was begun with has ended"))));
         }
-        if let Some(Ok(piece)) = &piece {
-            self.left = self.left.saturating_sub(piece.len() as u64);
+        match &piece {
+            Some(Ok(piece)) if piece.is_empty() => {
+                self.left = 0;
+                return Poll::Ready(None);
+            }
+            Some(Ok(piece)) => self.left = self.left.saturating_sub(piece.len() as u64),
+            Some(Err(_)) | None => {}
         }
         Poll::Ready(piece)
     }

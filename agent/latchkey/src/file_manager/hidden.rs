@@ -1,13 +1,13 @@
 //! The folder in each home that holds what the file manager keeps for a while: the trash, uploads that go on, and what is
 //! being made. Nobody but the system user may look into it, a web server neither.
 
-use latchkey_protocol::{AttributeChanges, FileFault, Links, SitePath};
+use latchkey_protocol::{AttributeChanges, FileFault, HIDDEN_FOLDER, Links, SitePath};
 
 use super::{Home, problem};
 use crate::problem::Problem;
 
 /// Its name.
-pub(super) const FOLDER: &[u8] = b".latchkey";
+pub(super) const FOLDER: &[u8] = HIDDEN_FOLDER;
 
 /// What is kept there, each in a folder of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

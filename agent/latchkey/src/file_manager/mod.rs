@@ -3,7 +3,9 @@
 //! Everything goes through the hosting's files worker; nothing here opens a path. What operations and calls take and
 //! give is in `operations/file` and `api/files`.
 
+pub(crate) mod archives;
 pub(crate) mod download;
+pub(crate) mod folder;
 mod fresh;
 mod hidden;
 mod home;

@@ -21,6 +21,7 @@ pub(crate) fn problem(error: FilesError) -> Problem {
         | FileFault::NotEmpty
         | FileFault::NotRegular
         | FileFault::Loop
+        | FileFault::Changed
         | FileFault::OtherFileSystem => Code::Conflict,
         FileFault::NameTooLong | FileFault::Invalid => Code::Invalid,
         FileFault::QuotaExceeded | FileFault::DiskFull => Code::Quota,

@@ -108,6 +108,7 @@ async fn run_to_end<O: Run>(context: Context, permit: Permit<O>, input: O::Input
     let Some(underway) = context.job.clone() else { return };
     let note = Note { share: permit.share().map(|id| id.to_string()), ..Note::of(O::SPEC.name) };
     let note = note.on(permit.instance()).rule(permit.rule());
+    let about = O::about(&input);
     let came = {
         let mut run = pin!(O::run(&context, permit, input));
         let patience = async {
@@ -124,8 +125,11 @@ async fn run_to_end<O: Run>(context: Context, permit: Permit<O>, input: O::Input
     };
     let (serve, caller) = (context.serve.clone(), context.caller.clone());
     let (outcome, detail) = match &came {
-        Ok(_) => (Outcome::Allowed, None),
-        Err(problem) => (Outcome::Failed, Some(problem.detail.clone())),
+        Ok(_) => (Outcome::Allowed, about),
+        Err(problem) => (
+            Outcome::Failed,
+            Some(about.map_or_else(|| problem.detail.clone(), |about| format!("{about}: {}", problem.detail))),
+        ),
     };
     finish(&underway, came).await;
     serve.record(caller, Note { detail, ..note }, outcome).await;

@@ -45,6 +45,11 @@ impl Underway {
         self.work.told_to_stop().await;
     }
 
+    /// Does a part of it; none when it has to stop: dropped, that part has to leave nothing behind.
+    pub(crate) async fn unless_stopped<T>(&self, part: impl Future<Output = T>) -> Option<T> {
+        self.work.unless_stopped(part).await.ok()
+    }
+
     /// Judges once more, by the table as it is now (A12).
     pub(super) fn judge(&self) -> Result<(), Problem> {
         let (table, now) = (self.serve.state.table(), self.serve.state.clock.now());

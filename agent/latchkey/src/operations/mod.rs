@@ -53,6 +53,11 @@ pub(crate) trait Run: Operation + Sized {
     /// Statuses of its failures beside those of every operation, and those that follow from its row: `api/statuses.rs`.
     const FAILURES: &'static [u16] = &[];
 
+    /// Of an operation that runs as a job: what the audit says that it was about.
+    fn about(_input: &Self::Input) -> Option<String> {
+        None
+    }
+
     /// Of an operation that runs as a job: what can be said against it before it is begun.
     fn check(
         _context: &Context,

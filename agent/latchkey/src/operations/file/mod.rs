@@ -2,10 +2,12 @@
 //!
 //! What each does is in `file_manager`; here are its inputs and outputs, and what the audit says of it.
 
+mod archive;
 mod delete;
 mod look;
 mod make;
 mod rename;
+mod search;
 mod write;
 
 use latchkey_access::Permit;
