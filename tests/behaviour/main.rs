@@ -30,8 +30,10 @@ mod cron_owners;
 mod databases;
 mod delegation;
 mod doctor;
+mod file_archives;
 mod file_endings;
 mod file_manager;
+mod file_search;
 mod file_transfers;
 mod ftp;
 mod ftp_events;
@@ -72,12 +74,18 @@ use xtask::node::{AgentOptions, Layout, NewHosting, Node, Options, PhpVersion, S
 static NODE: RwLock<Option<Node>> = RwLock::new(None);
 
 /// Hostings beside `demo`: of trials' own instances, of instances that exist in the agent only, and of single trials.
-const HOSTINGS: [&str; 28] = [
+const HOSTINGS: [&str; 34] = [
     ONE,
     TWO,
     FILES,
     MANAGED,
     MANAGED_TOO,
+    ARCHIVED,
+    "arc-disk",
+    "arc-quota",
+    "arc-kill",
+    "arc-sent",
+    "arc-sending",
     "cramped-disk",
     "cramped-quota",
     "beside",
@@ -109,6 +117,8 @@ const FILES: &str = "files";
 /// Hostings of file managers; the name of one begins like that of the other.
 const MANAGED: &str = "managed";
 const MANAGED_TOO: &str = "managed2";
+/// The hosting of archives and searches; those of downloads of folders have one each.
+const ARCHIVED: &str = "arcs";
 /// A hosting whose web server has no exact location, so scripts open WP Admin.
 const SCRIPTED: &str = "scripted";
 /// Another one, whose PHP cannot reach the agent either.
@@ -210,6 +220,35 @@ const PANEL_ORIGIN: &str = "https://panel.example";
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
+    let trials = in_order();
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    match Node::start(options()) {
+        Ok(node) => {
+            sites::add_hostings(&node, &HOSTINGS);
+            sites::add_hostings(&node, &HOSTILE.map(|site| site.hosting));
+            OTHER_PHP.iter().for_each(|(id, php)| {
+                sites::add_hosting(&node, NewHosting { php: *php, ..NewHosting::named(id) });
+            });
+            sites::add_hosting(&node, NewHosting { sso: Sso::Script, ..NewHosting::named(SCRIPTED) });
+            let disabled_functions = "stream_socket_client,fsockopen,exec".to_owned();
+            let cut_off = NewHosting { sso: Sso::Script, disabled_functions, ..NewHosting::named(CUT_OFF) };
+            sites::add_hosting(&node, cut_off);
+            sites::add_instances(&node, &[&SITES[..], &HOSTILE, &CACHED, &VARIANTS].concat());
+            *NODE.write().unwrap() = Some(node);
+        }
+        Err(error) => {
+            return libtest_mimic::run(&only_this(&arguments), vec![failed("node::it_starts", &error)]).exit_code();
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let ended = take_down(&arguments);
+    if conclusion.has_failed() || ended.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// All of them, those that have the node to themselves last.
+fn in_order() -> Vec<Trial> {
     let files = [
         redeemer::trials(),
         script::trials(),
@@ -229,6 +268,8 @@ fn main() -> ExitCode {
         ftp_events::trials(),
         quota::trials(),
         file_endings::trials(),
+        file_archives::trials(),
+        file_search::trials(),
         file_manager::trials(),
         file_transfers::trials(),
         adapters::trials(),
@@ -264,30 +305,7 @@ fn main() -> ExitCode {
     ];
     let mut trials: Vec<Trial> = files.into_iter().flatten().collect();
     trials.sort_by_key(|trial| trial.kind() == ALONE);
-    if arguments.list {
-        return libtest_mimic::run(&arguments, trials).exit_code();
-    }
-    match Node::start(options()) {
-        Ok(node) => {
-            sites::add_hostings(&node, &HOSTINGS);
-            sites::add_hostings(&node, &HOSTILE.map(|site| site.hosting));
-            OTHER_PHP.iter().for_each(|(id, php)| {
-                sites::add_hosting(&node, NewHosting { php: *php, ..NewHosting::named(id) });
-            });
-            sites::add_hosting(&node, NewHosting { sso: Sso::Script, ..NewHosting::named(SCRIPTED) });
-            let disabled_functions = "stream_socket_client,fsockopen,exec".to_owned();
-            let cut_off = NewHosting { sso: Sso::Script, disabled_functions, ..NewHosting::named(CUT_OFF) };
-            sites::add_hosting(&node, cut_off);
-            sites::add_instances(&node, &[&SITES[..], &HOSTILE, &CACHED, &VARIANTS].concat());
-            *NODE.write().unwrap() = Some(node);
-        }
-        Err(error) => {
-            return libtest_mimic::run(&only_this(&arguments), vec![failed("node::it_starts", &error)]).exit_code();
-        }
-    }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    let ended = take_down(&arguments);
-    if conclusion.has_failed() || ended.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    trials
 }
 
 fn options() -> Options {

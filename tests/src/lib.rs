@@ -14,6 +14,7 @@
 
 pub mod adapters;
 pub mod api;
+pub mod archives;
 pub mod audit;
 pub mod browser;
 pub mod command_line;

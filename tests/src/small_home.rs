@@ -77,6 +77,16 @@ impl SmallHome {
         told.lines().last().unwrap().trim().parse().unwrap()
     }
 
+    /// Uses all of it up but so many bytes, or a few more.
+    #[track_caller]
+    pub fn fill_but(&self, bytes: usize) {
+        let spare = self.filler().with_file_name("spare");
+        fs::write(&spare, vec![b'x'; bytes]).unwrap();
+        let _told = self.fill();
+        fs::remove_file(spare).unwrap();
+        run("sync", &["--file-system", &text(&self.hosting.user.home)]);
+    }
+
     /// Gives some back.
     #[track_caller]
     pub fn make_room(&self) {

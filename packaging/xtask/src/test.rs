@@ -17,7 +17,8 @@ use crate::{check, random};
 /// Debian packages by which the units and the AppArmor profiles are checked.
 const CONFINEMENT: [&str; 2] = ["apparmor", "systemd"];
 /// Debian packages of the clients, hostile ones and those of people.
-const CLIENTS: [&str; 7] = ["lftp", "openssh-client", "openssl", "python3", "python3-venv", "rclone", "sshfs"];
+const CLIENTS: [&str; 10] =
+    ["lftp", "openssh-client", "openssl", "python3", "python3-venv", "rclone", "sshfs", "unzip", "zip", "zstd"];
 /// Debian packages of the browser tests.
 const BROWSER: [&str; 1] = ["chromium"];
 /// What runs them, unless it is there already: it often comes from elsewhere.
