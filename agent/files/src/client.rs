@@ -16,7 +16,7 @@ use latchkey_protocol::{
 use rustix::fs::{FileType, OFlags};
 use tokio::{
     io::unix::AsyncFd,
-    sync::{Semaphore, SemaphorePermit, oneshot, watch},
+    sync::{Semaphore, SemaphorePermit, TryAcquireError, oneshot, watch},
 };
 
 use crate::{
@@ -205,8 +205,11 @@ impl Client {
     }
 
     /// A place for one of the streams that the worker writes at a time, if there is one.
-    pub(crate) fn place_for_stream(&self) -> Option<SemaphorePermit<'_>> {
-        self.connection.streams.try_acquire().ok()
+    pub(crate) fn place_for_stream(&self) -> Result<SemaphorePermit<'_>, FilesError> {
+        self.connection.streams.try_acquire().map_err(|error| match error {
+            TryAcquireError::Closed => FilesError::Gone,
+            TryAcquireError::NoPermits => FileFault::Busy.into(),
+        })
     }
 
     async fn ask_any(&self, request: FileRequest, beside: Option<BorrowedFd<'_>>) -> Result<Answer, FilesError> {

@@ -5,7 +5,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use latchkey_protocol::{FileAnswered, FrameError, NAME_MAX_BYTES, SITE_PATH_MAX_BYTES, SitePath};
+use latchkey_protocol::{
+    FileAnswered, FileAsked, FileReply, FileRequest, FileTask, FileTaskDone, FrameError, NAME_MAX_BYTES, Place,
+    SITE_PATH_MAX_BYTES, SitePath,
+};
 
 use crate::worker::in_thread;
 
@@ -13,7 +16,7 @@ use crate::worker::in_thread;
 pub type Target = fn(&[u8]);
 
 /// Every target of this crate, by the name of its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 2] = [("site-path", site_paths), ("files-frames", frames)];
+pub const TARGETS: [(&str, Target); 3] = [("site-path", site_paths), ("files-frames", frames), ("archives", archives)];
 
 /// A path as a client writes it: parsed, it climbs nowhere, and is read again as it was written.
 fn site_paths(bytes: &[u8]) {
@@ -59,6 +62,29 @@ fn frames(bytes: &[u8]) {
     }
     assert_eq!(fs::read(&beside).expect("the file beside the home"), b"beside");
     assert_eq!(entries(dir.path()), ["beside", "home"]);
+}
+
+/// An archive that somebody made: it is extracted into the folder that is named, or refused, and nothing else changes.
+fn archives(bytes: &[u8]) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let home = dir.path().join("home");
+    fs::create_dir(&home).expect("a home");
+    fs::write(home.join("archive"), bytes).expect("an archive");
+    let (socket, _mount) = in_thread(&home).expect("a worker");
+    socket.set_timeouts(Some(Duration::from_secs(60))).expect("timeouts");
+    let at = |name: &str| Place { root: SitePath::ROOT, path: SitePath::parse(name.as_bytes()).expect("a path") };
+    let task = FileTask::Extract { from: at("archive"), to: at("to") };
+    for request in [FileRequest::BeginTask { task }, FileRequest::CarryOutTask { task: 1 }] {
+        socket.send(&FileAsked { number: 1, request }, &[]).expect("a request");
+        let (answered, _none) = socket.receive::<FileAnswered>().expect("an answer");
+        match answered.reply {
+            FileReply::Task { task: 1 } | FileReply::TaskDone(FileTaskDone::Worked(_) | FileTaskDone::Refused(_)) => {}
+            other => panic!("neither extracted nor refused: {other:?}"),
+        }
+    }
+    assert_eq!(entries(dir.path()), ["home"]);
+    assert_eq!(entries(&home), ["archive", "to"]);
+    assert_eq!(fs::read(home.join("archive")).expect("the archive"), bytes);
 }
 
 fn entries(directory: &Path) -> Vec<String> {

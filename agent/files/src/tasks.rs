@@ -3,8 +3,8 @@
 use std::os::fd::BorrowedFd;
 
 use latchkey_protocol::{
-    ArchiveFormat, BadArchive, FileEntry, FileFault, FileFound, FileListing, FileMark, FileOrder, FileReply,
-    FileRequest, FileSearch, FileTask, FileTaskDone, FileWork, SearchEnd, SitePath,
+    ArchiveFormat, BadArchive, FileEntry, FileFound, FileListing, FileMark, FileOrder, FileReply, FileRequest,
+    FileSearch, FileTask, FileTaskDone, FileWork, SearchEnd, SitePath,
 };
 
 use crate::{
@@ -111,7 +111,7 @@ impl Tree {
     /// Writes all that is in a directory as a zip into a pipe, at the pace of whoever reads it. The other end of the pipe
     /// must be read meanwhile, and must not be taken for whole before this returns. `Busy` while so many are written.
     pub async fn zip(&self, from: &SitePath, into: BorrowedFd<'_>) -> Result<FileWork, FilesError> {
-        let _place = self.client().place_for_stream().ok_or(FileFault::Busy)?;
+        let _place = self.client().place_for_stream()?;
         let task = Task::begin(self.client(), FileTask::Zip { from: self.place(from) }, Some(into)).await?;
         match task.carry_out().await? {
             FileTaskDone::Worked(work) => Ok(work),

@@ -238,3 +238,54 @@ fn part_of(line: &[u8], at: usize) -> String {
     let to = text.floor_char_boundary(from.saturating_add(LINE_MAX_BYTES));
     text.get(from..to).unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use latchkey_protocol::Place;
+
+    use super::{super::super::resolve::Home, *};
+
+    #[test]
+    fn a_pattern_is_all_of_a_name() {
+        let fits = |pattern: &str, name: &str| {
+            let [pattern, name] = [pattern, name].map(|text| text.chars().collect::<Vec<_>>());
+            super::fits(&pattern, &name)
+        };
+        for (pattern, name) in
+            [("*", ""), ("*", "a"), ("*.php", "a.php"), ("a*b*c", "aXbXbc"), ("?\u{e4}", "x\u{e4}"), ("**a", "ba")]
+        {
+            assert!(fits(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("?", ""), ("*.php", "a.php5"), ("a*b", "abc"), ("a?", "a"), ("", "a"), ("b*", "ab")] {
+            assert!(!fits(pattern, name), "{pattern} {name}");
+        }
+        // Many stars cost no more than the two lengths.
+        assert!(!fits(&"*a".repeat(100), &"a".repeat(99)));
+    }
+
+    #[test]
+    fn a_search_looks_at_so_many_entries_and_for_so_long() {
+        let dir = tempfile::tempdir().unwrap();
+        (0..20).for_each(|number| std::fs::write(dir.path().join(number.to_string()), "text").unwrap());
+        let home = Home::open(dir.path()).unwrap();
+        let at = Place { root: SitePath::ROOT, path: SitePath::ROOT };
+        let rooted = home.at(&at).unwrap();
+        let asked = FileSearch { at, name: Some("*".into()), content: None, is_case_sensitive: false, limit: 1000 };
+        for (bounds, found, ended) in [
+            (Bounds { entries: 20, seconds: 20 }, 20, None),
+            (Bounds { entries: 19, seconds: 20 }, 19, Some(SearchEnd::Entries)),
+            (Bounds { entries: 20, seconds: 0 }, 0, Some(SearchEnd::Time)),
+        ] {
+            let searched = search_within(&rooted, &asked, &Term::default(), bounds).unwrap();
+            assert_eq!((searched.left.len(), searched.ended), (found, ended), "{bounds:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_line_holds_what_was_searched_for() {
+        let line = format!("{}needle{}", "\u{e4}".repeat(500), "y".repeat(500));
+        let part = part_of(line.as_bytes(), line.find("needle").unwrap());
+        assert!(part.len() <= LINE_MAX_BYTES && part.contains("needle"), "{part}");
+        assert_eq!(part_of(b"short needle\xff", 6), "short needle\u{fffd}");
+    }
+}
