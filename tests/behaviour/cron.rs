@@ -196,16 +196,16 @@ fn an_entry_leaves_the_crontab_with_the_share_that_said_what_it_runs(node: &Node
             eventually("it leaves", || !clock.crontab().contains(&id));
         } else {
             assert_eq!(ended["unconfirmed"], json!([]), "{how}: {ended}");
-            let left = &ended["residue"][0];
-            assert_eq!(left["kind"], "cron_entry", "{how}: {ended}");
-            assert!(left["what"].as_str().unwrap().contains(&id), "{how}: {ended}");
+            let left = &ended["disabled"][0];
+            assert_eq!((&left["kind"], &left["id"]), (&json!("cron_entry"), &json!(id)), "{how}: {ended}");
+            assert_eq!(ended["residue"], json!([]), "nobody can use it: {how}: {ended}");
         }
         clock.has(&[line(&owners, "echo of the owner"), line(&taken_over, "echo taken over")].concat());
         let kept = eventually_some("it is kept as disabled", || {
             Some(clock.entry(&id)).filter(|kept| kept["enabled"] == false)
         });
         assert_eq!((&kept["command"], &kept["share"]), (&json!("echo of a guest"), &json!(guest.id)), "{how}");
-        assert!(guest.shown()["residue"].to_string().contains(&id), "{how}");
+        assert!(guest.shown()["disabled"].to_string().contains(&id), "{how}");
         if how == "suspended" {
             guest.reinstate();
             clock.has(&[line(&owners, "echo of the owner"), line(&taken_over, "echo taken over")].concat());
@@ -214,7 +214,7 @@ fn an_entry_leaves_the_crontab_with_the_share_that_said_what_it_runs(node: &Node
         clock.owner().operate(SITE, "cron.update", &json!({ "id": id, "enabled": true })).done();
         let answers = (how == "suspended").then_some(&guest.id);
         assert!(clock.entry(&id)["share"] == json!(answers) && clock.crontab().contains(&id), "{how}");
-        assert!(!guest.shown()["residue"].to_string().contains(&id), "{how}");
+        assert!(guest.shown()["disabled"].is_null(), "{how}");
         for id in [id, taken_over] {
             clock.owner().operate(SITE, "cron.delete", &json!({ "id": id })).done();
         }
@@ -439,7 +439,7 @@ fn a_node_that_hangs_delays_no_end_and_the_entry_leaves_afterwards(node: &Node) 
         let ended = share.revoke();
         assert!(stopwatch.elapsed() < Duration::from_secs(3), "{:?}", stopwatch.elapsed());
         let unconfirmed = &ended["unconfirmed"][0];
-        assert_eq!(unconfirmed["channel"], "cron", "{ended}");
+        assert_eq!(unconfirmed["channel"], "cron_entry", "{ended}");
         assert!(unconfirmed["what"].as_str().unwrap().contains(id), "{ended}");
         assert!(share.shown()["unconfirmed"].to_string().contains(id));
     }
@@ -451,7 +451,7 @@ fn a_node_that_hangs_delays_no_end_and_the_entry_leaves_afterwards(node: &Node) 
     clock.has("");
     eventually("it is confirmed", || guest.shown()["unconfirmed"].is_null() && second.shown()["unconfirmed"].is_null());
     assert_eq!(clock.entry(&through_a_restart)["enabled"], false);
-    assert!(second.shown()["residue"].to_string().contains(&through_a_restart));
+    assert!(second.shown()["disabled"].to_string().contains(&through_a_restart));
 }
 
 fn a_job_that_was_cut_off_by_a_restart_says_so(node: &Node) {

@@ -230,6 +230,7 @@ fn a_line_that_nobody_answers_for_leaves_the_crontab_and_others_stay(node: &Node
         sql(node, &format!("CREATE USER '{user}'@'localhost' IDENTIFIED BY 'planted'"));
     }
     node.serve().unwrap().crash().unwrap();
+    eventually("adapters are loaded", || clock.owner().operate(SITE, "cron.list", &json!({})).status == 200);
     eventually("they leave", || !clock.crontab().contains(stranger) && !clock.crontab().contains(&ended));
     clock.has(&format!("{others}{ours}"));
     is_told(node, "cron.take_out", &format!("the entry {stranger} (5 4 * * * echo x)"));

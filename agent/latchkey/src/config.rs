@@ -1,5 +1,6 @@
 //! The configuration file of serve.
 
+mod files;
 mod limits;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 use crate::{databases, phpmyadmin};
 
+pub(crate) use files::Files;
 pub(crate) use limits::Limits;
 
 /// Everything that serve is told. `packaging/config/latchkey.toml` documents each line.
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) sso: Sso,
     #[serde(default)]
     pub(crate) invitations: Invitations,
+    #[serde(default)]
+    pub(crate) files: Files,
     #[serde(default)]
     pub(crate) limits: Limits,
 }
@@ -309,6 +313,9 @@ impl Config {
         self.phpmyadmin.as_ref().map_or(Ok(()), phpmyadmin::Settings::check)?;
         if !self.limits.leave_room() {
             return wrong("limits", "at least one handshake and one connection");
+        }
+        if !self.files.is_a_time() {
+            return wrong("files.trash_days", "1 to 365 days");
         }
         if self.invitations.life_s == 0 {
             return wrong("invitations.life_s", "at least one second");

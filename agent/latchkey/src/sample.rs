@@ -9,6 +9,8 @@ use latchkey_access::{
 };
 
 use crate::config::Config;
+#[cfg(test)]
+use crate::config::ConfigFault;
 
 /// The uid of the hosting's system user.
 pub(crate) const UID: u32 = 1001;
@@ -26,6 +28,12 @@ mail = { from = "Latchkey <latchkey@node.example>", directory = "/nonexistent" }
 /// A configuration of an agent without SFTP and FTP. Nothing that it names exists.
 pub(crate) fn config() -> Config {
     Config::parse(Path::new("latchkey.toml"), CONFIG).expect("a configuration")
+}
+
+/// The same with more in it.
+#[cfg(test)]
+pub(crate) fn config_with(more: &str) -> Result<Config, ConfigFault> {
+    Config::parse(Path::new("latchkey.toml"), &format!("{CONFIG}{more}"))
 }
 
 /// The id of the one instance.

@@ -13,6 +13,8 @@ pub(crate) struct Ended {
     pub(crate) closed: Closed,
     /// What could not be reached; it is tried again until it is done.
     pub(crate) unconfirmed: Vec<Unconfirmed>,
+    /// What does not run any more, and is kept until somebody takes it in hand.
+    pub(crate) disabled: Vec<Disabled>,
     /// What the person can still use because they made or learnt it.
     pub(crate) residue: Vec<Residue>,
 }
@@ -22,6 +24,7 @@ impl Ended {
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.closed = self.closed.and(&other.closed);
         self.unconfirmed.extend(other.unconfirmed);
+        self.disabled.extend(other.disabled);
         self.residue.extend(other.residue);
         self
     }
@@ -66,10 +69,31 @@ impl Closed {
     }
 }
 
+/// Kinds of what does not run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisabledKind {
+    /// A cron entry that is out of the crontab.
+    CronEntry,
+}
+
+/// Something that does not run any more, because the share has ended with which it was said to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Disabled {
+    /// What sort of thing.
+    pub(crate) kind: DisabledKind,
+    /// By which it is changed.
+    pub(crate) id: String,
+    /// A sentence.
+    pub(crate) what: String,
+    /// How to have it run again, or forget it.
+    pub(crate) undo: String,
+}
+
 /// Something whose end could not be confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Unconfirmed {
-    /// The kind of channel.
+    /// The kind of channel, as in `/v1/sessions`; `cron_entry` of one that is not known to be out of the crontab.
     pub(crate) channel: &'static str,
     /// Which one, in words.
     pub(crate) what: String,

@@ -67,7 +67,7 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     );
     ended.closed = ended.closed.and(&closed);
     ended.unconfirmed.extend(unconfirmed.into_iter().chain(still_there));
-    ended.residue.extend(kept);
+    ended.disabled.extend(kept);
     // After the sessions: they come first, and what somebody did until then is to be found.
     ended.residue.extend(scan::at_shares(&serve, shares, until).await);
     ended

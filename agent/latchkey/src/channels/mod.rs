@@ -24,7 +24,7 @@ use latchkey_access::rows::SsoOpen;
 use latchkey_access::{AccessTable, Actor, HostingId, PersonId, ShareId, decide};
 use rusqlite::Connection;
 
-pub(crate) use ended::{Closed, Ended, Unconfirmed};
+pub(crate) use ended::{Closed, Disabled, DisabledKind, Ended, Unconfirmed};
 pub(crate) use ending::{TIME_FOR_SITES, close, forget_hosting, retry_unconfirmed};
 pub(crate) use files::{FileSession, RestsOn};
 pub(crate) use looks::look_again;

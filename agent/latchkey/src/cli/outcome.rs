@@ -18,17 +18,20 @@ const CHANNELS: &[(&str, &str, &str)] = &[
     ("job", "job", "jobs"),
 ];
 
-/// `{closed, unconfirmed, residue}` in sentences.
+/// `{closed, unconfirmed, disabled, residue}` in sentences.
 pub(crate) fn ended(ended: &Value) -> String {
     let mut lines = vec![closed(at(ended, "closed"))];
     list(at(ended, "unconfirmed"), "Not confirmed yet; the agent tries again until it is:", &mut lines, |entry| {
         format!("{}: {}", cell(at(entry, "channel")), cell(at(entry, "what")))
     });
-    list(at(ended, "residue"), "What the person may still be able to use:", &mut lines, |entry| {
-        let undo = at(entry, "undo").as_str().map(|undo| format!(" (to undo: {undo})")).unwrap_or_default();
-        format!("{}: {}{undo}", cell(at(entry, "kind")).replace('_', " "), cell(at(entry, "what")))
-    });
+    list(at(ended, "disabled"), "Does not run any more:", &mut lines, told);
+    list(at(ended, "residue"), "What the person may still be able to use:", &mut lines, told);
     lines.join("\n")
+}
+
+fn told(entry: &Value) -> String {
+    let undo = at(entry, "undo").as_str().map(|undo| format!(" (to undo: {undo})")).unwrap_or_default();
+    format!("{}: {}{undo}", cell(at(entry, "kind")).replace('_', " "), cell(at(entry, "what")))
 }
 
 fn closed(closed: &Value) -> String {

@@ -334,6 +334,7 @@ fn the_end_of_a_share_is_told_in_words() {
         "ended": {
             "closed": { "sftp": 2, "ftp": 0, "wordpress": 1 },
             "unconfirmed": [{ "channel": "database", "what": "MariaDB does not answer" }],
+            "disabled": [{ "kind": "cron_entry", "id": "e1", "what": "it is out", "undo": "forget it" }],
             "residue": [{ "kind": "password_changed", "what": "of editor", "undo": "set a new one" }],
         },
         "others": [{ "id": "s7", "instance": "stage" }],
@@ -343,6 +344,8 @@ fn the_end_of_a_share_is_told_in_words() {
         "revoked",
         "Closed: 2 SFTP sessions, 1 WordPress session.",
         "  - database: MariaDB does not answer",
+        "Does not run any more:",
+        "  - cron entry: it is out (to undo: forget it)",
         "  - password changed: of editor (to undo: set a new one)",
         "  - s7 on stage",
     ] {

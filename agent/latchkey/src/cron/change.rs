@@ -8,7 +8,6 @@ use latchkey_access::{HostingId, InstanceId, Operation, Permit, ShareId};
 use latchkey_cron::{Command, Schedule};
 
 use super::crontab::{Crontab, Entry, Listed, is_as_it_says, lines_of};
-use super::ending::kept_disabled;
 use super::list::{EntryView, of_ours};
 use super::resting::is_allowed;
 use super::settle::{keep, settled};
@@ -17,7 +16,6 @@ use crate::problem::{Code, Problem};
 use crate::request;
 use crate::serve::Serve;
 use crate::store::cron_entries::{self, CronEntry, Says, Wanted};
-use crate::store::residue;
 use crate::token::random_number;
 
 /// So many entries of a hosting are made here.
@@ -110,7 +108,6 @@ pub(crate) async fn update<O: Operation>(
         }
     };
     carry_out(serve, wanted, made).await?;
-    forget_residue(serve, &entry).await?;
     shown(serve, &entry.hosting, id).await
 }
 
@@ -133,8 +130,7 @@ pub(crate) async fn delete<O: Operation>(serve: &Arc<Serve>, permit: &Permit<O>,
             None => Ok(()),
         }
     };
-    carry_out(serve, CronEntry { wanted: Some(Wanted::Gone), ..entry.clone() }, made).await?;
-    forget_residue(serve, &entry).await
+    carry_out(serve, CronEntry { wanted: Some(Wanted::Gone), ..entry.clone() }, made).await
 }
 
 /// The entry with this id on the hosting of an instance. Those of other hostings do not exist.
@@ -248,13 +244,6 @@ fn conflict(listed: &[Listed], id: &str) -> Problem {
             "the entry was removed from the crontab by hand: forget it with cron.delete, or disable it with cron.update"
         }
     })
-}
-
-/// What is told of entries that a share left is no longer so when somebody has taken them in hand.
-async fn forget_residue(serve: &Arc<Serve>, entry: &CronEntry) -> Result<(), Problem> {
-    let Some(share) = entry.share.filter(|_| !entry.says.enabled) else { return Ok(()) };
-    let left = kept_disabled(entry);
-    Ok(serve.write(move |rows| residue::remove(rows, share, &left)).await?)
 }
 
 async fn shown(serve: &Arc<Serve>, hosting: &HostingId, id: &str) -> Result<EntryView, Problem> {

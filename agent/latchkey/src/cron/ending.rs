@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchkey_access::{HostingId, ShareId};
+use rusqlite::Connection;
 
 use super::crontab::{Crontab, Listed};
 use super::resting::Leaving;
 use super::strays::look_later;
 use crate::caller::{Caller, Note};
-use crate::channels::Unconfirmed;
+use crate::channels::{Disabled, DisabledKind, Unconfirmed};
 use crate::problem::{Problem, chain};
 use crate::request;
 use crate::serve::Serve;
+use crate::store::StoreError;
 use crate::store::audit::Outcome;
 use crate::store::cron_entries::{self, CronEntry};
-use crate::store::residue::{self, Residue, ResidueKind};
 
 /// So often it is tried anew when somebody else changes the crontab at the same time.
 const TRIES: u32 = 5;
@@ -30,7 +31,7 @@ pub(crate) async fn close(
     serve: &Arc<Serve>,
     leaving: Vec<Leaving>,
     patience: Duration,
-) -> (Vec<Unconfirmed>, Vec<Residue>) {
+) -> (Vec<Unconfirmed>, Vec<Disabled>) {
     if leaving.is_empty() {
         return (Vec::new(), Vec::new());
     }
@@ -61,7 +62,7 @@ pub(crate) async fn close(
     let (mut not_out, mut kept) = (Vec::new(), Vec::new());
     for (unconfirmed, taken) in waiting {
         match tokio::time::timeout_at(until, taken).await {
-            Ok(Ok(Ok(residue))) => kept.extend(residue),
+            Ok(Ok(Ok(disabled))) => kept.extend(disabled),
             Ok(Ok(Err(problem))) => {
                 tracing::warn!(detail = %problem.detail, "cron entries could not be taken out yet");
                 not_out.extend(unconfirmed);
@@ -80,11 +81,11 @@ pub(crate) async fn retry(serve: &Arc<Serve>, patience: Duration) {
 
 /// What is told while an entry is not known to be out.
 pub(crate) fn unconfirmed(id: &str, hosting: &HostingId) -> Unconfirmed {
-    Unconfirmed { channel: "cron", what: format!("the cron entry {id} in the crontab of {hosting}") }
+    Unconfirmed { channel: "cron_entry", what: format!("the cron entry {id} in the crontab of {hosting}") }
 }
 
 /// Takes every line with one of these ids out, also one that was changed by hand.
-async fn take_out(serve: &Arc<Serve>, hosting: &HostingId, leaving: Vec<Leaving>) -> Result<Vec<Residue>, Problem> {
+async fn take_out(serve: &Arc<Serve>, hosting: &HostingId, leaving: Vec<Leaving>) -> Result<Vec<Disabled>, Problem> {
     let _turn = serve.state.channels.cron.turns.take(hosting).await;
     // Whoever had the turn before may have made one of them their own.
     let leaving: Vec<Leaving> =
@@ -96,12 +97,8 @@ async fn take_out(serve: &Arc<Serve>, hosting: &HostingId, leaving: Vec<Leaving>
     let written = serve.write(move |rows| {
         let mut kept = Vec::new();
         for (id, share) in &marked {
-            cron_entries::mark_left(rows, id)?;
-            if let Some(entry) = cron_entries::find(rows, id)? {
-                let left = kept_disabled(&entry);
-                residue::save(rows, *share, &left)?;
-                kept.push(left);
-            }
+            cron_entries::mark_left(rows, id, *share)?;
+            kept.extend(cron_entries::find(rows, id)?.as_ref().map(Disabled::of));
         }
         Ok(kept)
     });
@@ -132,17 +129,25 @@ pub(super) async fn delete_all(
     }
 }
 
-/// What is told of an entry that was taken out.
-pub(super) fn kept_disabled(entry: &CronEntry) -> Residue {
-    let CronEntry { id, hosting, says, .. } = entry;
-    let mut command = says.command.clone();
-    command.truncate(command.floor_char_boundary(COMMAND_SHOWN));
-    Residue {
-        kind: ResidueKind::CronEntry,
-        what: format!(
-            "the cron entry {id} ({} {command}) is out of the crontab of {hosting} and kept as disabled",
-            says.schedule
-        ),
-        undo: Some("forget it with cron.delete, or let it run as your own with cron.update and enabled: true".into()),
+impl Disabled {
+    /// What is told of an entry that was taken out.
+    fn of(entry: &CronEntry) -> Self {
+        let CronEntry { id, hosting, says, .. } = entry;
+        let mut command = says.command.clone();
+        command.truncate(command.floor_char_boundary(COMMAND_SHOWN));
+        Self {
+            kind: DisabledKind::CronEntry,
+            id: id.clone(),
+            what: format!(
+                "the cron entry {id} ({} {command}) is out of the crontab of {hosting} and kept as disabled",
+                says.schedule
+            ),
+            undo: "forget it with cron.delete, or let it run as your own with cron.update and enabled: true".into(),
+        }
     }
+}
+
+/// What left with a share and is still as it was then.
+pub(crate) fn disabled_with(rows: &Connection, share: ShareId) -> Result<Vec<Disabled>, StoreError> {
+    Ok(cron_entries::left_with(rows, share)?.iter().map(Disabled::of).collect())
 }

@@ -14,7 +14,7 @@ mod strays;
 
 pub(crate) use change::{NewEntry, Patch, create, delete, find, update};
 pub(crate) use crontab::is_line_of;
-pub(crate) use ending::{close, retry};
+pub(crate) use ending::{close, disabled_with, retry};
 pub(crate) use list::{EntryView, list};
 pub(crate) use resting::{Leaving, Resting};
 pub(crate) use settle::settle_for_ever;

@@ -84,7 +84,7 @@ async fn tidy_home(serve: &Arc<Serve>, hosting: &HostingId, now: Timestamp) -> R
         // The others come at the next look.
         is_empty &= entries.len() < MOST_AT_A_LOOK;
         for entry in entries {
-            match kept_until(kept, &entry) {
+            match kept_until(kept, &entry, serve.config.files.trash_s()) {
                 Some(until) if until <= now.as_second() => {
                     trash::remove(&home, &hidden::child(&folder, &entry.name)?).await?;
                 }
@@ -110,9 +110,9 @@ async fn some(mut directory: Directory) -> Result<Vec<FileEntry>, Problem> {
 }
 
 /// Until when something is kept; none for what is not ours.
-fn kept_until(kept: Kept, entry: &FileEntry) -> Option<i64> {
+fn kept_until(kept: Kept, entry: &FileEntry, trash_s: i64) -> Option<i64> {
     match kept {
-        Kept::Trash => trash::deleted_at(&entry.name)?.checked_add(trash::KEPT_S),
+        Kept::Trash => trash::deleted_at(&entry.name)?.checked_add(trash_s),
         Kept::Uploads | Kept::New => entry.attributes.modified.checked_add(LEFT_KEPT_S),
     }
 }
@@ -137,6 +137,10 @@ mod tests {
 
     /// A node with one hosting, whose files worker is a thread.
     async fn node(dir: &Path) -> (Arc<Serve>, Home) {
+        node_with(dir, None).await
+    }
+
+    async fn node_with(dir: &Path, trash_days: Option<u32>) -> (Arc<Serve>, Home) {
         let home = dir.join("home");
         fs::create_dir(&home).unwrap();
         let socket = dir.join("broker.sock");
@@ -150,6 +154,7 @@ mod tests {
         });
         let mut config = sample::config();
         config.broker.socket = socket;
+        trash_days.into_iter().for_each(|days| config.files.trash_days = days);
         let (serve, records) = Serve::new(config, State::open(dir, Clock::default()).unwrap().0);
         crate::background::write_records(serve.clone(), records);
         serve.change(Caller::agent(), |change| change.put_hosting(sample::hosting(vec![]), UID)).await.unwrap();
@@ -169,15 +174,14 @@ mod tests {
         kept_files::due(&serve.state.store.reader(), Timestamp::MAX).unwrap().len()
     }
 
-    #[tokio::test]
-    async fn what_was_deleted_is_kept_for_thirty_days_and_what_is_not_ours_for_ever() {
+    async fn is_kept_for(trash_days: Option<u32>, days: u32) {
         let dir = tempfile::tempdir().unwrap();
-        let (serve, home) = node(dir.path()).await;
+        let (serve, home) = node_with(dir.path(), trash_days).await;
         let trash = dir.path().join("home/.latchkey/trash");
         fs::write(dir.path().join("home/file"), "old").unwrap();
         trash::discard(&serve, &home, &SitePath::parse(b"file").unwrap()).await.unwrap();
         fs::write(trash.join("mine"), "the customer's own").unwrap();
-        serve.state.clock.advance(30 * DAY - Duration::from_secs(60));
+        serve.state.clock.advance(days * DAY - Duration::from_secs(60));
         tidy_once(&serve).await;
         assert_eq!((names(&trash).len(), noted(&serve)), (2, 1));
         // Not before the next look, and then.
@@ -187,6 +191,16 @@ mod tests {
         serve.state.clock.advance(NEXT_LOOK);
         tidy_once(&serve).await;
         assert_eq!((names(&trash), noted(&serve)), (vec!["mine".to_owned()], 0));
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_is_kept_for_thirty_days_and_what_is_not_ours_for_ever() {
+        is_kept_for(None, 30).await;
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_is_kept_for_as_many_days_as_the_operator_says() {
+        is_kept_for(Some(2), 2).await;
     }
 
     #[tokio::test]

@@ -15,9 +15,6 @@ use crate::problem::Problem;
 use crate::serve::Serve;
 use crate::token::random_hex;
 
-/// How long what was deleted is kept.
-pub(super) const KEPT_S: i64 = 30 * 24 * 3600;
-
 /// Deletes it for good, a folder with all that is in it. Not undone when it fails on the way; safe to repeat.
 pub(crate) async fn remove(home: &Home, path: &SitePath) -> Result<(), Problem> {
     home.tree.remove_all(path).await.map_err(problem)

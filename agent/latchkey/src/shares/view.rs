@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::accounts::{self, FileAccountView};
-use crate::channels::Unconfirmed;
+use crate::channels::{Disabled, Unconfirmed};
+use crate::cron;
 use crate::serve::Serve;
 use crate::store::mail_queue::{self, LetterState};
 use crate::store::residue::{self, Residue};
@@ -124,6 +125,9 @@ pub(crate) struct ShareView {
     /// What could not be confirmed to have ended; it is tried again until it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) unconfirmed: Vec<Unconfirmed>,
+    /// What does not run any more since it ended, and is kept until somebody takes it in hand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) disabled: Vec<Disabled>,
     /// What the person can still use because they made or learnt it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) residue: Vec<Residue>,
@@ -168,6 +172,7 @@ pub(crate) fn view(
             .map_or(PrivilegeSet::EMPTY, |instance| serve.unserved(table, &instance.hosting, terms.privileges)),
         mail: mail_queue::last_of_share(connection, &id)?,
         unconfirmed: serve.state.channels.unconfirmed_of(share.id),
+        disabled: cron::disabled_with(connection, share.id)?,
         residue: residue::of(connection, share.id)?,
         id,
     })

@@ -45,13 +45,15 @@ pub(crate) struct CronEntry {
     pub(crate) created_at: Timestamp,
 }
 
-/// Writes an entry as it is now.
+/// Writes an entry as it is now. One that runs has been taken in hand, whichever share it had left with.
 pub(crate) fn save(connection: &Connection, entry: &CronEntry) -> Result<(), StoreError> {
     connection
         .execute(
-            "INSERT OR REPLACE INTO cron_entries
+            "INSERT INTO cron_entries
              (id, hosting, creator, share, schedule, command, enabled, wanted, leaving, created_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (id) DO UPDATE SET share = ?4, schedule = ?5, command = ?6, enabled = ?7, wanted = ?8,
+             leaving = ?9, left_with = CASE WHEN ?7 THEN NULL ELSE left_with END",
             params![
                 entry.id,
                 entry.hosting.as_str(),
@@ -85,10 +87,13 @@ pub(crate) fn mark_leaving(connection: &Connection, id: &str) -> Result<(), Stor
         .map_err(StoreError::at("disable a cron entry"))
 }
 
-/// Notes that an entry is out of the crontab for good.
-pub(crate) fn mark_left(connection: &Connection, id: &str) -> Result<(), StoreError> {
+/// Notes that an entry has left the crontab with a share.
+pub(crate) fn mark_left(connection: &Connection, id: &str, share: ShareId) -> Result<(), StoreError> {
     connection
-        .execute("UPDATE cron_entries SET enabled = 0, leaving = 0, wanted = NULL WHERE id = ?1", [id])
+        .execute(
+            "UPDATE cron_entries SET enabled = 0, leaving = 0, wanted = NULL, share = ?2, left_with = ?2 WHERE id = ?1",
+            [id, &share.to_string()],
+        )
         .map(drop)
         .map_err(StoreError::at("note that a cron entry has left"))
 }
@@ -107,6 +112,15 @@ pub(crate) fn of_hosting(connection: &Connection, hosting: &str) -> Result<Vec<C
 /// All entries that rest on shares.
 pub(crate) fn on_shares(connection: &Connection) -> Result<Vec<CronEntry>, StoreError> {
     several(connection, "WHERE share IS NOT NULL OR wanted IS NOT NULL", [])
+}
+
+/// The entries that left the crontab with a share and that nobody has let run or made their own since.
+pub(crate) fn left_with(connection: &Connection, share: ShareId) -> Result<Vec<CronEntry>, StoreError> {
+    several(
+        connection,
+        "WHERE left_with = ?1 AND share = ?1 AND enabled = 0 ORDER BY created_at_ms, id",
+        [share.to_string()],
+    )
 }
 
 /// The hostings with entries of which a change is not known to be made.
@@ -202,9 +216,23 @@ mod tests {
         store.write(|rows| mark_leaving(rows, "a1")).unwrap();
         let leaving = find(&store.reader(), "a1").unwrap().unwrap();
         assert!(leaving.leaving && !leaving.says.enabled);
-        store.write(|rows| mark_left(rows, "a1")).unwrap();
+        store.write(|rows| mark_left(rows, "a1", ShareId::from_number(7))).unwrap();
         let left = find(&store.reader(), "a1").unwrap().unwrap();
-        assert_eq!((left.leaving, left.says.enabled, left.wanted, left.share), (false, false, None, share));
+        assert_eq!((left.leaving, left.says.enabled, &left.wanted, left.share), (false, false, &None, share));
+        let with_it = || left_with(&store.reader(), ShareId::from_number(7)).unwrap().len();
+        assert_eq!(with_it(), 1);
+        // A change of it that comes to nothing; one that lets it run; one that makes it somebody else's.
+        for (now, still) in [
+            (CronEntry { wanted: entry.wanted.clone(), ..left.clone() }, 1),
+            (CronEntry { says: says.clone(), ..left.clone() }, 0),
+            (left.clone(), 0),
+        ] {
+            store.write(|rows| save(rows, &now)).unwrap();
+            assert_eq!(with_it(), still, "{now:?}");
+        }
+        store.write(|rows| mark_left(rows, "a1", ShareId::from_number(7))).unwrap();
+        store.write(|rows| save(rows, &CronEntry { share: None, ..left.clone() })).unwrap();
+        assert_eq!(with_it(), 0);
         store.write(|rows| delete(rows, "a1")).unwrap();
         assert_eq!(find(&store.reader(), "a1").unwrap(), None);
         store.write(|rows| forget_hosting(rows, "demo")).unwrap();

@@ -43,8 +43,6 @@ pub(crate) enum ResidueKind {
     FileAccount,
     /// The password of a database user was shown.
     DatabaseUser,
-    /// An entry that was made with the share is out of the crontab, and kept as disabled.
-    CronEntry,
     /// A file was made or changed that the site runs.
     PhpFile,
     /// Something could not be looked at, so what is in it is not known.
