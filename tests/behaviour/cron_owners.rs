@@ -204,6 +204,12 @@ fn an_entry_that_is_taken_over_while_its_share_ends_stays(node: &Node) {
     clock.owner().operate(SITE, "cron.delete", &json!({ "id": id })).done();
 }
 
+/// After a start the answer is for a moment to come again.
+#[track_caller]
+fn adapters_are_loaded(clock: &Clock<'_>) {
+    eventually("adapters are loaded", || clock.owner().operate(SITE, "cron.list", &json!({})).status == 200);
+}
+
 #[track_caller]
 fn is_told(node: &Node, operation: &str, words: &str) {
     let tells =
@@ -230,7 +236,7 @@ fn a_line_that_nobody_answers_for_leaves_the_crontab_and_others_stay(node: &Node
         sql(node, &format!("CREATE USER '{user}'@'localhost' IDENTIFIED BY 'planted'"));
     }
     node.serve().unwrap().crash().unwrap();
-    eventually("adapters are loaded", || clock.owner().operate(SITE, "cron.list", &json!({})).status == 200);
+    adapters_are_loaded(&clock);
     eventually("they leave", || !clock.crontab().contains(stranger) && !clock.crontab().contains(&ended));
     clock.has(&format!("{others}{ours}"));
     is_told(node, "cron.take_out", &format!("the entry {stranger} (5 4 * * * echo x)"));
@@ -247,6 +253,7 @@ fn what_a_backup_does_not_know_of_is_taken_out_when_it_has_taken_the_place_of_th
     let clock = Clock::new(node);
     let known = made(&create(&clock.owner(), "echo known"));
     node.serve().unwrap().restart().unwrap();
+    adapters_are_loaded(&clock);
     let file = back_up(node);
     let newer = made(&create(&clock.guest().person(), "echo newer"));
     let owners = made(&create(&clock.owner(), "echo of the owner"));
