@@ -21,7 +21,7 @@ use crate::build::workspace;
 use crate::process::Program;
 
 /// How many ports the node's FTP server has for transfers.
-const PASSIVE_PORTS: u16 = 32;
+const PASSIVE_PORTS: u16 = 256;
 
 /// Gives pure-ftpd a `/dev` of its own in which `log` is the socket of `latchkey-ftpauth`, as its unit does: `$1` is where
 /// to make it, `$2` the socket, the rest the program. What is bound for sessions later it sees all the same.
