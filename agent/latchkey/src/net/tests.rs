@@ -120,6 +120,29 @@ async fn who_is_refused_while_still_sending_reads_the_reply_and_can_go_on() {
     assert_eq!(statuses, ["404", "200"], "{answers}");
 }
 
+/// Sends pieces of a body that nobody wants, with pauses, until the connection is closed; how many were taken.
+async fn unwanted(pieces: usize, pause: Duration) -> usize {
+    let (mut theirs, _room) = connect(1);
+    let piece = vec![b'x'; 1 << 20];
+    let refused = "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n";
+    theirs.write_all(refused.as_bytes()).await.unwrap();
+    for sent in 0..pieces {
+        if theirs.write_all(&piece).await.is_err() {
+            return sent;
+        }
+        tokio::time::sleep(pause).await;
+    }
+    pieces
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_nobody_wants_so_much_is_taken_for_so_long() {
+    let much = unwanted(128, Duration::ZERO).await;
+    assert!((64..=66).contains(&much), "{much} MiB");
+    let long = unwanted(60, Duration::from_secs(1)).await;
+    assert!((10..=12).contains(&long), "{long} s");
+}
+
 #[tokio::test]
 async fn a_held_reply_comes_late_and_its_connection_makes_place_meanwhile() {
     let request = b"GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
