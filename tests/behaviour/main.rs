@@ -19,6 +19,7 @@ mod adapters_cpanel;
 mod adapters_http;
 mod adapters_linux;
 mod adapters_linux_cron;
+mod all_at_once;
 mod api;
 mod audit;
 mod caches;
@@ -125,7 +126,7 @@ const SCRIPTED: &str = "scripted";
 const CUT_OFF: &str = "cut-off";
 
 /// Instances beside `live` and `second`, each of a single trial.
-const SITES: [Site; 32] = [
+const SITES: [Site; 33] = [
     site("named", ONE),
     site("indexed", ONE),
     site("upkeep", ONE),
@@ -148,6 +149,7 @@ const SITES: [Site; 32] = [
     site("admined-beside", "admined"),
     site("admined-once", "admined"),
     site("base-beside", "bases"),
+    site("opened", "bases"),
     site("log1", "logs1"),
     site("followed", "logs1"),
     site("dark", "dark"),
@@ -294,6 +296,7 @@ fn in_order() -> Vec<Trial> {
         doctor::trials(),
         hostile::trials(),
         hostile_texts::trials(),
+        all_at_once::trials(),
         caches::trials(),
         full::trials(),
         variants::trials(),

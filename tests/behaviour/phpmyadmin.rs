@@ -41,7 +41,7 @@ fn database(node: &Node, site: &str) -> String {
 }
 
 /// A session in phpMyAdmin.
-struct Session {
+pub(crate) struct Session {
     browser: Browser,
     /// Its path, with a slash at the end.
     path: String,
@@ -56,14 +56,14 @@ impl Session {
     }
 
     #[track_caller]
-    fn is_in(&mut self) {
+    pub(crate) fn is_in(&mut self) {
         let page = self.page();
         assert_eq!(page.status, 200, "{} to {}", page.status, page.location());
         assert!(page.body.contains("wp_options"), "{}", page.body);
     }
 
     #[track_caller]
-    fn is_out(&mut self) {
+    pub(crate) fn is_out(&mut self) {
         let page = self.page();
         assert_eq!((page.status, page.location()), (302, format!("{}sign-out", self.path).as_str()), "{}", page.body);
         assert_eq!(self.browser.open(&format!("{}sign-out", self.path)).status, 403);
@@ -96,7 +96,7 @@ fn present_from(node: &Node, token: &str, origin: &str) -> Response {
 }
 
 #[track_caller]
-fn sign_in(node: &Node, person: &Api<'_>, site: &str) -> Session {
+pub(crate) fn sign_in(node: &Node, person: &Api<'_>, site: &str) -> Session {
     let database = database(node, site);
     let opened = present(node, &token(node, person, site, &database));
     assert_eq!(opened.status, 303, "{}", opened.body);
