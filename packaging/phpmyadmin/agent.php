@@ -12,7 +12,7 @@ const ANSWER_TIMEOUT_S = 5;
 /** The browser's half of a session. Its path is the session's, so two sessions never see each other's. */
 const COOKIE = 'latchkey_phpmyadmin';
 
-/** The agent's answer, or null where there is none or it is a no. */
+/** The agent's answer, or null where there is none or it is a no. Ends the request where something does not work. */
 function ask(array $question): ?array
 {
     $stream = @stream_socket_client('unix://' . ($_SERVER['LATCHKEY_SOCKET'] ?? ''), $number, $text, ANSWER_TIMEOUT_S);
@@ -26,6 +26,9 @@ function ask(array $question): ?array
     }
     $answer = json_decode((string) @fgets($stream, ANSWER_MAX_BYTES), true);
     fclose($stream);
+    if (is_array($answer) && is_string($answer['detail'] ?? null)) {
+        stop(503, "phpMyAdmin cannot be opened at the moment: {$answer['detail']}. Open it again from your hosting panel.");
+    }
     return is_array($answer) && ($answer['ok'] ?? null) === true ? $answer : null;
 }
 

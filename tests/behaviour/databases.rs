@@ -2,7 +2,7 @@
 
 use latchkey_tests::api::Api;
 use latchkey_tests::audit::audited;
-use latchkey_tests::databases::{connections, sql, sql_as};
+use latchkey_tests::databases::{connections, crash_during, sql, sql_as};
 use latchkey_tests::exchange::Response;
 use latchkey_tests::hostile_text::texts;
 use latchkey_tests::shares::{Share, person, share};
@@ -302,26 +302,14 @@ fn a14_what_no_adapter_of_the_hosting_serves_is_shown_and_refused(node: &Node) {
 
 fn a_server_that_dies_in_the_middle_leaves_nothing_half_made(node: &Node) {
     let may = guest(node, SITE).person();
-    let create = || may.operate(SITE, "database.create", &json!({ "name": "m_a" }));
-    let is_under_way = |statement: &str| {
-        sql(
-            node,
-            &format!(
-                "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '{statement}%' AND ID != CONNECTION_ID()"
-            ),
-        ) == "1"
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| node.mariadb("FLUSH TABLES WITH READ LOCK; SELECT SLEEP(50)").is_err());
-        eventually("the lock", || is_under_way("SELECT SLEEP(50"));
-        let waiting = scope.spawn(create);
-        eventually("the statement", || is_under_way("CREATE DATABASE"));
-        node.database().crash().unwrap();
-        waiting.join().unwrap().refused(503, "unavailable");
-    });
-    assert_eq!(sql(node, "SHOW DATABASES LIKE 'bases\\_m\\_%'"), "");
-    create().done();
-    may.operate(SITE, "database.delete", &json!({ "name": "bases_m_a" })).done();
+    let create = |operation: &str| may.operate(SITE, operation, &json!({ "name": "m_a" }));
+    for (operation, statement) in [("database.create", "CREATE DATABASE"), ("database_user.create", "CREATE USER")] {
+        crash_during(node, statement, || create(operation)).refused(503, "unavailable");
+        assert_eq!(sql(node, "SHOW DATABASES LIKE 'bases\\_m\\_%'"), "");
+        assert_eq!(sql(node, "SELECT User FROM mysql.user WHERE User LIKE 'bases\\_m\\_%'"), "");
+        create(operation).done();
+        may.operate(SITE, &operation.replace("create", "delete"), &json!({ "name": "bases_m_a" })).done();
+    }
 }
 
 fn while_adapters_are_loaded_nothing_is_called_unsupported(node: &Node) {

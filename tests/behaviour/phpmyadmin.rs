@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use latchkey_tests::api::Api;
 use latchkey_tests::audit::audited;
 use latchkey_tests::browser::{Browser, action_of, field_of};
-use latchkey_tests::databases::sql;
+use latchkey_tests::databases::{crash_during, sql};
 use latchkey_tests::exchange::{Request, Response};
 use latchkey_tests::shares::{Share, person, share};
 use latchkey_tests::waiting::eventually;
@@ -20,14 +20,18 @@ crate::trials! {
         a_link_opens_phpmyadmin_once_for_one_database_as_a_temporary_account,
         two_sessions_never_see_each_others_database,
         other_databases_and_other_people_are_refused,
+        one_share_has_so_many_sessions_at_a_time,
         nobody_but_phpmyadmins_user_is_answered_at_its_socket;
     alone:
         a_restart_drops_what_sessions_had,
-        an_account_at_a_server_that_hangs_is_unconfirmed_until_it_is_dropped;
+        an_account_at_a_server_that_hangs_is_unconfirmed_until_it_is_dropped,
+        a_server_that_dies_while_somebody_signs_in_keeps_no_account;
 }
 
 const SITE: &str = "admined";
 const BESIDE: &str = "admined-beside";
+/// Of the trial with many sessions.
+const MANY: &str = "opened";
 /// Of the trial that counts accounts.
 const ONCE: &str = "admined-once";
 
@@ -253,4 +257,35 @@ fn an_account_at_a_server_that_hangs_is_unconfirmed_until_it_is_dropped(node: &N
     session.is_out();
     eventually("confirmed", || share.shown().get("unconfirmed").is_none());
     assert_eq!(accounts_on(node, &session.database), Vec::<String>::new());
+}
+
+fn one_share_has_so_many_sessions_at_a_time(node: &Node) {
+    let (guest, other) = (guest(node, MANY), guest(node, MANY));
+    let (may, database) = (guest.person(), database(node, MANY));
+    // A link from before is none of them, and takes no room.
+    let late = token(node, &may, MANY, &database);
+    let mut sessions: Vec<Session> = (0..20).map(|_| sign_in(node, &may, MANY)).collect();
+    let problem = ask(&may, MANY, &database).refused(429, "busy");
+    assert!(problem["retry_after_s"].as_u64().is_some(), "{problem}");
+    let told = present(node, &late);
+    assert!(told.status == 503 && told.body.contains("at most 20 sessions"), "{} {}", told.status, told.body);
+    sign_in(node, &other.person(), MANY).is_in();
+    let mut first = sessions.remove(0);
+    first.browser.open(&format!("{}sign-out", first.path));
+    sign_in(node, &may, MANY).is_in();
+    assert_eq!(guest.revoke()["closed"]["phpmyadmin"], 20);
+    sessions[0].is_out();
+}
+
+fn a_server_that_dies_while_somebody_signs_in_keeps_no_account(node: &Node) {
+    let guest = guest(node, SITE);
+    let (may, database) = (guest.person(), database(node, SITE));
+    let token = token(node, &may, SITE, &database);
+    let told = crash_during(node, "CREATE USER", || present(node, &token));
+    assert!(told.status == 503 && told.body.contains("at the moment"), "{} {}", told.status, told.body);
+    eventually("no account is left", || accounts_on(node, &database).is_empty());
+    let left = "SELECT COUNT(*) FROM mysql.user WHERE User LIKE 'latchkey\\_tmp\\_%'";
+    eventually("none without a grant either", || sql(node, left) == "0");
+    sign_in(node, &may, SITE).is_in();
+    guest.revoke();
 }

@@ -102,6 +102,7 @@ pub(crate) async fn open(
     if !there.iter().any(|one| one.name == database.as_str()) {
         return Err(Problem::not_found("database"));
     }
+    serve.phpmyadmin.has_room_for(permit.actor(), permit.share())?;
     let (token, now) = (Token::generate()?, serve.state.clock.now());
     let link = Link {
         instance: permit.instance().clone(),

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use latchkey_access::rows::PhpmyadminOpen;
-use latchkey_access::{AccessTable, Denial, Permit};
+use latchkey_access::{AccessTable, Actor, Denial, Permit, ShareId};
 use tokio::sync::Notify;
 
 use crate::caller::{Caller, Note};
 use crate::channels::{OpenWork, WorkKind, decide_through, open_work};
 use crate::databases::{DatabaseError, DatabaseName, UserName};
-use crate::problem::{Problem, chain};
+use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
 use crate::store::phpmyadmin_rows::{self, Link};
@@ -80,19 +80,21 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    fn count_beside(&self, link: &Link) -> usize {
+    /// Refuses whoever has as many sessions as they may.
+    pub(super) fn has_room_for(&self, actor: &Actor, share: Option<ShareId>) -> Result<(), Problem> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().filter(|one| (one.link.share, &one.link.actor) == (link.share, &link.actor)).count()
+        if all.values().filter(|one| (one.link.share, &one.link.actor) == (share, actor)).count() < MOST_OF_ONE {
+            return Ok(());
+        }
+        let detail = format!("expected at most {MOST_OF_ONE} sessions in phpMyAdmin at a time; sign out of one first");
+        Err(Problem::new(Code::Busy, detail).retry_after(60))
     }
 }
 
 /// Opens a session: its channel is registered, decided on, and only then is an account made.
 pub(super) async fn begin(serve: &Arc<Serve>, link: Link) -> Result<Begun, Problem> {
     let permit = decide_on(&serve.state.table(), &link, serve.state.clock.now())?;
-    if serve.phpmyadmin.count_beside(&link) >= MOST_OF_ONE {
-        let detail = format!("expected at most {MOST_OF_ONE} sessions in phpMyAdmin at a time; sign out of one first");
-        return Err(Problem::conflict(detail));
-    }
+    serve.phpmyadmin.has_room_for(&link.actor, link.share)?;
     let prefix = {
         let table = serve.state.table();
         let hosting = table.instance(&link.instance).and_then(|instance| table.hosting(&instance.hosting)).cloned();

@@ -43,9 +43,25 @@ enum Question {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Answer {
-    SignedIn { ok: bool, session: String, cookie: String, database: String },
-    Credentials { ok: bool, user: String, password: String },
-    Done { ok: bool },
+    SignedIn {
+        ok: bool,
+        session: String,
+        cookie: String,
+        database: String,
+    },
+    Credentials {
+        ok: bool,
+        user: String,
+        password: String,
+    },
+    Done {
+        ok: bool,
+    },
+    /// Something does not work at the moment.
+    Failed {
+        ok: bool,
+        detail: String,
+    },
 }
 
 const REFUSED: Answer = Answer::Done { ok: false };
@@ -144,9 +160,10 @@ async fn sign_in(serve: &Arc<Serve>, token: &str) -> Option<Answer> {
         }
         Err(problem) => {
             note.rule = problem.rule.map(|rule| rule.to_string());
-            let outcome = if problem.is_denial() { Outcome::Denied } else { Outcome::Failed };
+            let (detail, is_denial) = (problem.detail.clone(), problem.is_denial());
+            let outcome = if is_denial { Outcome::Denied } else { Outcome::Failed };
             serve.record(caller, note.detail(problem.detail), outcome).await;
-            None
+            (!is_denial).then_some(Answer::Failed { ok: false, detail })
         }
     }
 }
