@@ -30,6 +30,7 @@ pub(crate) struct JobView {
     /// How far it is.
     state: JobState,
     /// The same in percent.
+    #[schemars(range(max = 100))]
     percent: u8,
     /// What was begun, in order.
     steps: Vec<Step>,
