@@ -409,7 +409,7 @@ fn activity_says_what_was_done_and_to_guests_no_more_than_that(node: &Node) {
     let text = json!(of_guest).to_string();
     assert!(!text.contains(&other.email) && !text.contains(&owner_of("active")), "{text}");
     assert!(of_guest.iter().any(|one| one["operation"] == "share.accept" && one.get("actor").is_none()), "{text}");
-    let mut times: Vec<&str> = all.iter().map(|one| one["at"].as_str().unwrap()).collect();
+    let mut times: Vec<jiff::Timestamp> = all.iter().map(|one| one["at"].as_str().unwrap().parse().unwrap()).collect();
     assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
     times.dedup();
     // In pages, each row once.
