@@ -276,3 +276,30 @@ async fn a_file_that_grows_or_shrinks_meanwhile_leaves_archives_whole() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_would_not_be_unpacked_is_not_packed() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("deep").join("d/".repeat(63))).unwrap();
+    fs::create_dir_all(home.path().join("deeper").join("d/".repeat(64))).unwrap();
+    // Names of 250 bytes: sixteen of them are longer than 4000 with the slashes between them.
+    let long = format!("{}/", "x".repeat(249));
+    fs::create_dir_all(home.path().join("l").join(long.repeat(15))).unwrap();
+    fs::create_dir_all(home.path().join("longer").join(long.repeat(15)).join("x".repeat(245))).unwrap();
+    File::create(home.path().join("large")).unwrap().set_len((32 << 30) + 1).unwrap();
+    let tree = tree(home.path());
+    for format in FORMATS {
+        for not in ["deeper", "longer", "large"] {
+            let packed = tree.archive(&[path(not)], &path("half"), format).await;
+            assert_eq!(packed.unwrap_err(), FilesError::Fault(FileFault::TooMuch), "{not} {format:?}");
+            assert!(fs::metadata(home.path().join("half")).unwrap().len() < 1 << 20, "{not} {format:?}");
+            fs::remove_file(home.path().join("half")).unwrap();
+        }
+        for packed in ["deep", "l"] {
+            tree.archive(&[path(packed)], &path("packed"), format).await.unwrap();
+            tree.extract(&path("packed"), &path("back")).await.unwrap().unwrap();
+            fs::remove_dir_all(home.path().join("back")).unwrap();
+            fs::remove_file(home.path().join("packed")).unwrap();
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod tars;
 #[path = "hostile_archives/zips.rs"]
 mod zips;
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::FileExt as _, path::Path};
 
 use latchkey_files::{tree::Tree, worker::in_this_process};
 use latchkey_protocol::{ArchiveFlaw, BadArchive, FileWork, SitePath};
@@ -30,8 +30,13 @@ impl Scene {
     }
 
     async fn extract(&self, archive: &[u8]) -> Result<FileWork, BadArchive> {
+        self.extract_file(|path| fs::write(path, archive).unwrap()).await
+    }
+
+    async fn extract_file(&self, write: impl FnOnce(&Path)) -> Result<FileWork, BadArchive> {
         let home = self.home();
-        fs::write(home.join("archive"), archive).unwrap();
+        let _ = fs::remove_file(home.join("archive"));
+        write(&home.join("archive"));
         let _ = fs::remove_dir_all(home.join("to"));
         let tree = Tree::new(in_this_process(&home).unwrap(), SitePath::ROOT);
         let path = |text: &str| SitePath::parse(text.as_bytes()).unwrap();
@@ -50,6 +55,14 @@ impl Scene {
         assert_eq!((refused.entry.escape_ascii().to_string().as_str(), refused.flaw), (entry, flaw));
     }
 
+    /// The same of an archive whose zeros are holes in its file.
+    #[track_caller]
+    fn refuses_sparse(&self, archive: &[u8], entry: &str, flaw: ArchiveFlaw) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let refused = runtime.block_on(self.extract_file(|path| write_sparse(path, archive))).unwrap_err();
+        assert_eq!((refused.entry.escape_ascii().to_string().as_str(), refused.flaw), (entry, flaw));
+    }
+
     #[track_caller]
     fn takes(&self, archive: &[u8]) -> FileWork {
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -60,6 +73,19 @@ impl Scene {
         fs::read(self.home().join("to").join(name)).unwrap()
     }
 }
+
+/// Writes a file whose zeros are holes.
+fn write_sparse(path: &Path, bytes: &[u8]) {
+    let file = fs::File::create(path).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (at, block) in (0..).step_by(BLOCK_BYTES).zip(bytes.chunks(BLOCK_BYTES)) {
+        if block.iter().any(|byte| *byte != 0) {
+            file.write_all_at(block, at).unwrap();
+        }
+    }
+}
+
+const BLOCK_BYTES: usize = 4096;
 
 fn names(directory: &Path) -> Vec<String> {
     let read = fs::read_dir(directory).unwrap();

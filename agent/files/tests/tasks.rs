@@ -3,19 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test fails at the line that was wrong")]
 
 use std::{
-    fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
     time::Duration,
 };
 
 use latchkey_files::{
     client::FilesError,
-    tasks::Listing,
+    tasks::{Listing, Search},
     tree::Tree,
     worker::{TASKS_MAX, in_this_process},
 };
-use latchkey_protocol::{FileFault, FileMark, FileOrder, SitePath};
+use latchkey_protocol::{ArchiveFormat, FileFault, FileMark, FileOrder, SitePath};
 
 fn tree(home: &Path) -> Tree {
     Tree::new(in_this_process(home).unwrap(), SitePath::ROOT)
@@ -96,4 +97,65 @@ async fn a_task_that_nobody_waits_for_ends_and_makes_place() {
     let root = SitePath::ROOT;
     let listed = tokio::time::timeout(Duration::from_secs(20), tree.list(&root, by_name(10)));
     assert!(listed.await.unwrap().is_ok());
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A file of 30 MB that is the same again and again.
+fn again_and_again(home: &Path, name: &str, first: &[u8], then: &[u8]) {
+    fs::write(home.join(name), [first, &then.repeat(30_000_000 / then.len())].concat()).unwrap();
+}
+
+/// Archives that take as good as for ever to be read, and in which nothing comes.
+fn endless(home: &Path) -> [&'static str; 5] {
+    // A frame of Zstandard, and then what it passes by.
+    let skipped = File::create(home.join("skipped")).unwrap();
+    skipped.write_all_at(&zstd::encode_all(&b""[..], 1).unwrap(), 0).unwrap();
+    let begin = skipped.metadata().unwrap().len();
+    for number in 0..256_u64 {
+        skipped.write_all_at(b"\x50\x2a\x4d\x18\xf0\xff\xff\xff", begin + number * (8 + 0xffff_fff0)).unwrap();
+    }
+    skipped.set_len(begin + 256 * (8 + 0xffff_fff0)).unwrap();
+    // A tar's header that says nothing.
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::XGlobalHeader);
+    header.set_size(0);
+    header.set_cksum();
+    again_and_again(home, "headers", b"", &gzip(&header.as_bytes().repeat(2048)));
+    again_and_again(home, "zeros", b"", &gzip(&vec![0; 1 << 20]));
+    again_and_again(home, "parts", &gzip(b""), &gzip(b""));
+    // Stored blocks of no length.
+    again_and_again(home, "blocks", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", b"\0\0\0\xff\xff");
+    ["skipped", "headers", "zeros", "parts", "blocks"]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_without_end_ends_with_whoever_waits_for_it_and_keeps_only_archives_waiting() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("file"), "content").unwrap();
+    let tree = tree(home.path());
+    let soon = Duration::from_secs(5);
+    for name in endless(home.path()) {
+        let (from, to) = (path(name), [1, 2, 3, 4].map(|number| path(&format!("{name}-{number}"))));
+        let mut all: Vec<_> = to.iter().map(|to| Box::pin(tree.extract(&from, to))).collect();
+        for one in &mut all {
+            let extracted = tokio::time::timeout(Duration::from_millis(50), one).await;
+            assert!(extracted.is_err(), "{name}: {extracted:?}");
+        }
+        let search = Search { name: Some("file".into()), content: None, is_case_sensitive: false, limit: 10 };
+        let root = SitePath::ROOT;
+        assert!(tokio::time::timeout(soon, tree.list(&root, by_name(10))).await.unwrap().is_ok(), "{name}");
+        assert!(tokio::time::timeout(soon, tree.search(&root, search)).await.unwrap().is_ok(), "{name}");
+        let copy = path(&format!("{name}-copy"));
+        assert!(tokio::time::timeout(soon, tree.copy(&path("file"), &copy)).await.unwrap().is_ok(), "{name}");
+        drop(all);
+        let packed = path(&format!("{name}-packed"));
+        let from = [path("file")];
+        let packed = tree.archive(&from, &packed, ArchiveFormat::TarGz);
+        assert!(tokio::time::timeout(soon, packed).await.unwrap().is_ok(), "{name}");
+    }
 }

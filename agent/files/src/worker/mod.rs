@@ -23,7 +23,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Barrier, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SendError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
 };
@@ -33,7 +33,11 @@ use latchkey_protocol::{FileAnswered, FileAsked, FileFault, FileReply, FileReque
 use crate::{
     client::{Client, ClientError},
     mount::MountId,
-    worker::{directories::Directories, tasks::Tasks, walks::Walks},
+    worker::{
+        directories::Directories,
+        tasks::{Kind, Tasks},
+        walks::Walks,
+    },
 };
 
 pub use resolve::{Home, HomeError};
@@ -46,8 +50,14 @@ const QUICK: usize = 8;
 /// Threads for what may take long, so that it holds up nothing else: removing whole directories.
 const LONG: usize = 2;
 
-/// Threads that carry out tasks.
-const TASKS: usize = 6;
+/// Threads that list directories, for which somebody waits.
+const LISTS: usize = 2;
+
+/// Threads that copy.
+const COPIES: usize = 2;
+
+/// Threads that make and extract archives. As many fit into the worker's memory beside the streams and searches.
+const ARCHIVES: usize = 2;
 
 /// How many requests wait for a thread of the other kinds. Beyond that those of the first wait for room.
 const WAITING_MAX: usize = 64;
@@ -86,8 +96,23 @@ type Job = (FileAsked, Vec<OwnedFd>);
 #[derive(Clone)]
 struct Queues {
     long: SyncSender<Job>,
-    tasks: SyncSender<Job>,
+    lists: SyncSender<Job>,
+    searches: SyncSender<Job>,
+    copies: SyncSender<Job>,
+    archives: SyncSender<Job>,
     streams: SyncSender<Job>,
+}
+
+impl Queues {
+    const fn of(&self, kind: Kind) -> &SyncSender<Job> {
+        match kind {
+            Kind::List => &self.lists,
+            Kind::Search => &self.searches,
+            Kind::Copy => &self.copies,
+            Kind::Archive => &self.archives,
+            Kind::Stream => &self.streams,
+        }
+    }
 }
 
 impl Worker {
@@ -95,9 +120,16 @@ impl Worker {
     pub fn start(home: Home, socket: FrameSocket) -> Result<Self, WorkerError> {
         let (directories, walks, tasks) = (Directories::default(), Walks::default(), Tasks::default());
         let shared = Arc::new(Shared { socket, home, directories, walks, tasks });
-        let begin = Arc::new(Barrier::new(QUICK + LONG + TASKS + STREAMS_MAX + 1));
+        let begin = Arc::new(Barrier::new(QUICK + LONG + LISTS + SEARCHES_MAX + COPIES + ARCHIVES + STREAMS_MAX + 1));
         let queue = |threads| start_queue(&shared, &begin, threads);
-        let queues = Queues { long: queue(LONG)?, tasks: queue(TASKS)?, streams: queue(STREAMS_MAX)? };
+        let queues = Queues {
+            long: queue(LONG)?,
+            lists: queue(LISTS)?,
+            searches: queue(SEARCHES_MAX)?,
+            copies: queue(COPIES)?,
+            archives: queue(ARCHIVES)?,
+            streams: queue(STREAMS_MAX)?,
+        };
         let mut quick = Vec::with_capacity(QUICK);
         for _ in 0..QUICK {
             let (shared, queues) = (Arc::clone(&shared), queues.clone());
@@ -192,14 +224,18 @@ fn answer_requests(shared: &Shared, queues: &Queues) -> Result<(), WorkerError> 
         // Only fails when those threads are gone, and then the connection is, too.
         let _ = match job.0.request {
             FileRequest::RemoveAll { .. } => queues.long.send(job),
-            FileRequest::CarryOutTask { task } if shared.tasks.is_stream(task) => queues.streams.send(job),
-            FileRequest::CarryOutTask { .. } => queues.tasks.send(job),
-            _ => {
-                answer_job(shared, job);
-                Ok(())
-            }
+            FileRequest::CarryOutTask { task } => match shared.tasks.kind(task) {
+                Some(kind) => queues.of(kind).send(job),
+                None => answer_at_once(shared, job),
+            },
+            _ => answer_at_once(shared, job),
         };
     }
+}
+
+fn answer_at_once(shared: &Shared, job: Job) -> Result<(), SendError<Job>> {
+    answer_job(shared, job);
+    Ok(())
 }
 
 fn answer_jobs(shared: &Shared, queue: &Mutex<Receiver<Job>>) {

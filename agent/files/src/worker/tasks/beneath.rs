@@ -37,6 +37,7 @@ pub(super) struct Beneath<'t> {
     next: Option<CString>,
     hidden: Option<(u64, u64)>,
     left_out: u64,
+    was_too_deep: bool,
 }
 
 /// Something that lies beneath.
@@ -59,15 +60,28 @@ impl<'t> Beneath<'t> {
     /// Begins in an open directory that `at` led to.
     pub(super) fn of(directory: OwnedFd, at: &Rooted, term: &'t Term) -> Result<Self, FileFault> {
         let way = vec![Dir::new(directory).map_err(fault)?];
-        Ok(Self { term, way, names: Vec::new(), next: None, hidden: hidden_beneath(at), left_out: 0 })
+        Ok(Self {
+            term,
+            way,
+            names: Vec::new(),
+            next: None,
+            hidden: hidden_beneath(at),
+            left_out: 0,
+            was_too_deep: false,
+        })
     }
 
-    /// How many directories and files could not be read.
+    /// How many directories and files could not be read, or lie too deep.
     pub(super) const fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// The next one. Fails with [`FileFault::TooMuch`] where it goes too deep.
+    /// Whether some directory was left out because it lies too deep.
+    pub(super) const fn was_too_deep(&self) -> bool {
+        self.was_too_deep
+    }
+
+    /// The next one. What lies too deep is left out.
     pub(super) fn next(&mut self) -> Result<Option<Met>, FileFault> {
         if let Some(name) = self.next.take() {
             self.go_down(name)?;
@@ -132,7 +146,10 @@ impl<'t> Beneath<'t> {
     fn go_down(&mut self, name: CString) -> Result<(), FileFault> {
         let Some(directory) = self.way.last() else { return Ok(()) };
         match open_child(&directory.fd().map_err(fault)?, &name) {
-            Ok(_) if self.way.len() >= DEEPEST => return Err(FileFault::TooMuch),
+            Ok(_) if self.way.len() >= DEEPEST => {
+                self.was_too_deep = true;
+                self.left_out += 1;
+            }
             Ok(child) => {
                 self.way.push(Dir::new(child).map_err(fault)?);
                 self.names.push(name.into_bytes());

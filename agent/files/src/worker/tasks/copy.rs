@@ -89,6 +89,7 @@ impl Copying<'_> {
 
     /// Copies an entry; a directory is begun.
     fn entry(&mut self, level: &Level, name: &CStr, depth: usize) -> Result<Option<Level>, FileFault> {
+        self.term.goes_on()?;
         let source = level.source.fd().map_err(fault)?;
         let found = match rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT) {
             Ok(found) => found,

@@ -29,6 +29,21 @@ pub const SEARCHES_MAX: usize = 2;
 /// How many may be taken on at a time on one connection.
 pub const TASKS_MAX: usize = 64;
 
+/// Whose turn one waits for: each kind has threads of its own, so that none keeps another waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Lists a directory.
+    List,
+    /// Searches.
+    Search,
+    /// Copies.
+    Copy,
+    /// Makes or extracts an archive: takes much memory.
+    Archive,
+    /// Goes on for as long as somebody reads from its pipe.
+    Stream,
+}
+
 /// The tasks of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
@@ -89,9 +104,15 @@ impl Tasks {
         done
     }
 
-    /// Whether one goes on for as long as somebody reads from its pipe.
-    pub(super) fn is_stream(&self, number: u64) -> bool {
-        self.table().taken.get(&number).is_some_and(|task| matches!(task.asked, FileTask::Zip { .. }))
+    /// Of which kind one is, if it is there.
+    pub(super) fn kind(&self, number: u64) -> Option<Kind> {
+        self.table().taken.get(&number).map(|task| match task.asked {
+            FileTask::List(_) => Kind::List,
+            FileTask::Search(_) => Kind::Search,
+            FileTask::Copy { .. } => Kind::Copy,
+            FileTask::Archive { .. } | FileTask::Extract { .. } => Kind::Archive,
+            FileTask::Zip { .. } => Kind::Stream,
+        })
     }
 
     /// Ends one and forgets it; whoever carries it out stops at the next step.

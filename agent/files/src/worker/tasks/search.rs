@@ -29,6 +29,9 @@ const BEGINNING_BYTES: u64 = 8 << 10;
 const LINE_MAX_BYTES: usize = 200;
 const BEFORE_BYTES: usize = 60;
 
+/// As much of a line is made lower case at a time: whoever writes code for machines has lines of megabytes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// How far a search goes.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
@@ -170,8 +173,15 @@ impl Content {
     fn find(&self, line: &[u8]) -> Option<usize> {
         match self {
             Self::Exact(content) => memmem::find(line, content),
-            // Lower case may be longer or shorter: then it is near there.
-            Self::AnyCase(content) => String::from_utf8_lossy(line).to_lowercase().find(content),
+            Self::AnyCase(content) => {
+                let step = PIECE_BYTES.saturating_sub(4 * content.len()).max(1);
+                (0..line.len().max(1)).step_by(step).find_map(|from| {
+                    let piece = line.get(from..line.len().min(from + PIECE_BYTES)).unwrap_or_default();
+                    // Lower case may be longer or shorter: then it is near there.
+                    let found = String::from_utf8_lossy(piece).to_lowercase().find(content)?;
+                    Some((from + found).min(line.len()))
+                })
+            }
         }
     }
 }
@@ -232,11 +242,15 @@ fn read_text(mut file: File) -> Option<Vec<u8>> {
 
 /// A part of a line, around a place in it.
 fn part_of(line: &[u8], at: usize) -> String {
-    let text = String::from_utf8_lossy(line);
-    let from = if text.len() <= LINE_MAX_BYTES { 0 } else { at.saturating_sub(BEFORE_BYTES) };
-    let from = text.floor_char_boundary(from);
-    let to = text.floor_char_boundary(from.saturating_add(LINE_MAX_BYTES));
-    text.get(from..to).unwrap_or_default().to_owned()
+    let mut from = if line.len() <= LINE_MAX_BYTES { 0 } else { at.saturating_sub(BEFORE_BYTES) };
+    // Not in the middle of a character, of which the longest has four bytes.
+    let least = from.saturating_sub(3);
+    while from > least && line.get(from).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        from -= 1;
+    }
+    let to = line.len().min(from + LINE_MAX_BYTES + 4);
+    let text = String::from_utf8_lossy(line.get(from..to).unwrap_or_default());
+    text.get(..text.floor_char_boundary(LINE_MAX_BYTES)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -279,6 +293,35 @@ mod tests {
             let searched = search_within(&rooted, &asked, &Term::default(), bounds).unwrap();
             assert_eq!((searched.left.len(), searched.ended), (found, ended), "{bounds:?}");
         }
+    }
+
+    #[test]
+    fn a_line_of_megabytes_is_searched_piece_by_piece_and_nothing_is_lost_between_two() {
+        let content = Content::AnyCase("n\u{e4}edle".into());
+        for at in (PIECE_BYTES - 40..PIECE_BYTES + 40).chain([0, 999_000]) {
+            let mut line = vec![b'x'; 1_000_000];
+            line.splice(at..at + 7, "N\u{c4}EDLE".bytes());
+            assert_eq!(content.find(&line), Some(at));
+        }
+        assert_eq!(content.find(&vec![b'n'; 1_000_000]), None);
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_left_out_of_a_search() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("d/".repeat(70))).unwrap();
+        std::fs::write(dir.path().join("found"), "").unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let at = Place { root: SitePath::ROOT, path: SitePath::ROOT };
+        let asked = FileSearch {
+            at: at.clone(),
+            name: Some("found".into()),
+            content: None,
+            is_case_sensitive: false,
+            limit: 10,
+        };
+        let searched = search(&home.at(&at).unwrap(), &asked, &Term::default()).unwrap();
+        assert_eq!((searched.left.len(), searched.left_out, searched.ended), (1, 1, None));
     }
 
     #[test]

@@ -58,9 +58,11 @@ pub(super) fn archive(from: &[Rooted], to: &Rooted, format: ArchiveFormat, term:
             finish(gzip.finish()).map(|()| work)
         }
         ArchiveFormat::TarZst => {
-            let encoder = zstd::stream::write::Encoder::new(file, ZSTD).map_err(|error| fault_of_write(&error))?;
+            let budget = Budget::of_new(term);
+            let encoder = zstd::stream::write::Encoder::new(Counted::new(file, &budget), ZSTD);
+            let encoder = Unfolded::new(encoder.map_err(|error| fault_of_write(&error))?, &budget);
             let (work, zstd) = pack(from, TarPack::new(encoder), term)?;
-            finish(zstd.finish()).map(|()| work)
+            finish(zstd.into_inner().finish()).map(|()| work)
         }
     }?;
     let written = to.handle(latchkey_protocol::Links::Meant)?;
@@ -94,7 +96,7 @@ pub(super) fn extract(from: &Rooted, to: &Rooted, term: &Term) -> Result<FileTas
         return Err(FileFault::NotRegular);
     }
     let mut unpacking = Unpacking::into(to, term)?;
-    match unpack(File::from(file), &mut unpacking) {
+    match unpack(File::from(file), &mut unpacking, term) {
         Ok(()) => Ok(FileTaskDone::Worked(unpacking.work())),
         Err(Stop::Flaw(flaw)) => Ok(FileTaskDone::Refused(BadArchive::of(unpacking.entry(), flaw))),
         Err(Stop::Fault(fault)) => Err(fault),
@@ -102,8 +104,9 @@ pub(super) fn extract(from: &Rooted, to: &Rooted, term: &Term) -> Result<FileTas
 }
 
 /// The format is what the first bytes say: a name says what somebody called it.
-fn unpack(file: File, into: &mut Unpacking<'_>) -> Result<(), Stop> {
-    let budget = Budget::default();
+fn unpack(file: File, into: &mut Unpacking<'_>, term: &Term) -> Result<(), Stop> {
+    let budget = Budget::of(&file, term)?;
+    begin_again(&file)?;
     let mut head = [0; 512];
     let known = read_head(&file, &mut head)?;
     match head.get(..known).unwrap_or_default() {
@@ -134,6 +137,10 @@ fn read_head(mut file: &File, head: &mut [u8]) -> Result<usize, Stop> {
             count => known += count,
         }
     }
-    rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0)).map_err(|error| Stop::Fault(fault(error)))?;
+    begin_again(file)?;
     Ok(known)
+}
+
+fn begin_again(file: &File) -> Result<(), FileFault> {
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0)).map(drop).map_err(fault)
 }

@@ -3,7 +3,7 @@
 
 use std::{io::Read, os::fd::OwnedFd};
 
-use latchkey_protocol::{FileFault, FileWork};
+use latchkey_protocol::{FileFault, FileWork, SITE_PATH_MAX_BYTES};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
         beneath::Beneath,
         term::Term,
     },
-    limits::{BYTES_MAX, ENTRIES_MAX, NAMES_MAX_BYTES},
+    limits::{BYTES_MAX, DEPTH_MAX, ENTRIES_MAX, NAMES_MAX_BYTES},
     stream::Source,
 };
 
@@ -20,6 +20,9 @@ use super::{
 pub(super) trait Pack {
     /// What it was written to.
     type Written;
+
+    /// How many files and folders it takes.
+    const ENTRIES_MAX: u64 = ENTRIES_MAX;
 
     /// Adds a directory.
     fn directory(&mut self, name: &[u8], stat: &Stat) -> Result<(), FileFault>;
@@ -79,7 +82,7 @@ impl<P: Pack> Packing<'_, P> {
             }
         }
         self.work.left_out += beneath.left_out();
-        Ok(())
+        if beneath.was_too_deep() { Err(FileFault::TooMuch) } else { Ok(()) }
     }
 
     fn directory(&mut self, name: &[u8], stat: &Stat) -> Result<(), FileFault> {
@@ -89,17 +92,26 @@ impl<P: Pack> Packing<'_, P> {
 
     fn file(&mut self, name: &[u8], stat: &Stat, file: OwnedFd) -> Result<(), FileFault> {
         self.count(name)?;
-        let mut source = Source::new(file, self.term);
+        let most = BYTES_MAX.saturating_sub(self.work.bytes);
+        if u64::try_from(stat.st_size).unwrap_or_default() > most {
+            return Err(FileFault::TooMuch);
+        }
+        let mut source = Source::new(file, self.term, most);
         self.into.file(name, stat, &mut source)?;
         self.work.bytes = self.work.bytes.saturating_add(source.read_bytes());
-        if self.work.bytes > BYTES_MAX { Err(FileFault::TooMuch) } else { Ok(()) }
+        Ok(())
     }
 
     fn count(&mut self, name: &[u8]) -> Result<(), FileFault> {
         self.term.goes_on()?;
         self.work.entries += 1;
-        self.names_bytes += name.len() as u64;
-        let is_too_much = self.work.entries > ENTRIES_MAX || self.names_bytes > NAMES_MAX_BYTES;
+        // A folder's ends with a slash.
+        let length = name.len() + 1;
+        self.names_bytes += length as u64;
+        let is_too_much = self.work.entries > P::ENTRIES_MAX
+            || self.names_bytes > NAMES_MAX_BYTES
+            || length > SITE_PATH_MAX_BYTES
+            || name.split(|byte| *byte == b'/').count() > DEPTH_MAX;
         if is_too_much { Err(FileFault::TooMuch) } else { Ok(()) }
     }
 }

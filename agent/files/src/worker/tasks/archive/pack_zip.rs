@@ -11,6 +11,7 @@ use rawzip::{
 use rustix::fs::Stat;
 
 use super::{
+    limits::ZIP_ENTRIES_MAX,
     pack::Pack,
     stop::{fault_of_write, fault_of_zip},
 };
@@ -34,6 +35,8 @@ impl<W: Write> ZipPack<W> {
 
 impl<W: Write> Pack for ZipPack<W> {
     type Written = W;
+
+    const ENTRIES_MAX: u64 = ZIP_ENTRIES_MAX;
 
     fn directory(&mut self, name: &[u8], stat: &Stat) -> Result<(), FileFault> {
         let name = [name, b"/"].concat();

@@ -50,6 +50,14 @@ impl Stop {
         })
     }
 
+    /// Within a reader or a writer.
+    pub(super) fn within(self) -> io::Error {
+        match self {
+            Self::Fault(fault) => io::Error::other(fault),
+            Self::Flaw(flaw) => io::Error::other(flaw),
+        }
+    }
+
     /// Of looking for the parts of a zip.
     pub(super) fn of_zip(error: rawzip::Error) -> Self {
         match error.into_kind() {
@@ -62,10 +70,14 @@ impl Stop {
     }
 }
 
-/// Of writing an archive, and of reading what goes into it.
+/// Of writing an archive, and of reading what goes into it. One that would not be unpacked here is too much.
 pub(super) fn fault_of_write(error: &io::Error) -> FileFault {
-    if let Some(fault) = error.get_ref().and_then(|within| within.downcast_ref::<FileFault>()) {
+    let within = error.get_ref();
+    if let Some(fault) = within.and_then(|within| within.downcast_ref::<FileFault>()) {
         return *fault;
+    }
+    if within.is_some_and(|within| within.is::<ArchiveFlaw>()) {
+        return FileFault::TooMuch;
     }
     error.raw_os_error().map_or(FileFault::Io, |code| fault(Errno::from_raw_os_error(code)))
 }

@@ -17,7 +17,7 @@ use super::{
         super::{fault::fault, remove_all::open_child, resolve::Rooted},
         term::Term,
     },
-    limits::{BUFFER_BYTES, ENTRIES_MAX, NAMES_MAX_BYTES},
+    limits::{BUFFER_BYTES, BYTES_MAX, ENTRIES_MAX, NAMES_MAX_BYTES},
     name::EntryName,
     stop::Stop,
 };
@@ -30,6 +30,7 @@ pub(super) struct Unpacking<'t> {
     root: OwnedFd,
     term: &'t Term,
     work: FileWork,
+    begun: u64,
     names_bytes: u64,
     /// The name of the entry under way.
     entry: Vec<u8>,
@@ -54,7 +55,8 @@ impl<'t> Unpacking<'t> {
         rustix::fs::mkdirat(&parent, &name, Mode::from_raw_mode(MODE)).map_err(fault)?;
         let root = open_child(&parent, &name).map_err(fault)?;
         let buffer = vec![0; BUFFER_BYTES];
-        Ok(Self { root, term, work: FileWork::default(), names_bytes: 0, entry: Vec::new(), last: None, buffer })
+        let (work, entry) = (FileWork::default(), Vec::new());
+        Ok(Self { root, term, work, begun: 0, names_bytes: 0, entry, last: None, buffer })
     }
 
     /// What was unpacked.
@@ -67,13 +69,21 @@ impl<'t> Unpacking<'t> {
         &self.entry
     }
 
-    /// Begins with an entry of this name, or with what is about none.
-    pub(super) fn begin(&mut self, name: &[u8]) -> Result<(), Stop> {
+    /// From here on it is about the entry of this name, or about none.
+    pub(super) fn about(&mut self, name: &[u8]) -> Result<(), Stop> {
         self.term.goes_on()?;
         self.entry.clear();
         self.entry.extend_from_slice(name);
+        Ok(())
+    }
+
+    /// Begins with an entry of this name; one that says nothing new counts, too.
+    pub(super) fn begin(&mut self, name: &[u8]) -> Result<(), Stop> {
+        self.about(name)?;
+        self.begun += 1;
         self.names_bytes += name.len() as u64;
-        if self.names_bytes > NAMES_MAX_BYTES { Err(ArchiveFlaw::Entries.into()) } else { Ok(()) }
+        let is_too_much = self.begun > ENTRIES_MAX || self.names_bytes > NAMES_MAX_BYTES;
+        if is_too_much { Err(ArchiveFlaw::Entries.into()) } else { Ok(()) }
     }
 
     /// Unpacks a directory.
@@ -135,6 +145,9 @@ impl<'t> Unpacking<'t> {
                 }
             }
             length += count as u64;
+            if self.work.bytes.saturating_add(length) > BYTES_MAX {
+                return Err(ArchiveFlaw::Bytes.into());
+            }
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn unpack(mut tar: impl Read, into: &mut Unpacking<'_>) -> Result<(),
         let mut block = [0; BLOCK];
         tar.read_exact(&mut block).map_err(Stop::of_read)?;
         if block.iter().all(|byte| *byte == 0) {
-            into.begin(b"")?;
+            into.about(b"")?;
             return only_zeros(tar);
         }
         let header = Header::from_byte_slice(&block);

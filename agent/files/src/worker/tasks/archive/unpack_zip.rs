@@ -35,7 +35,7 @@ const LINK: u32 = 0o120_000;
 type Zip = ZipArchive<FileReader>;
 
 /// Unpacks all of it.
-pub(super) fn unpack(file: File, budget: &Budget, into: &mut Unpacking<'_>) -> Result<(), Stop> {
+pub(super) fn unpack(file: File, budget: &Budget<'_>, into: &mut Unpacking<'_>) -> Result<(), Stop> {
     let length = file.metadata().map_err(Stop::of_read)?.len();
     let mut buffer = vec![0; MAX_CENTRAL_DIRECTORY_RECORD_SIZE.max(BUFFER_BYTES)];
     let zip = ZipArchive::from_file(file, &mut buffer).map_err(Stop::of_zip)?;
@@ -46,7 +46,7 @@ pub(super) fn unpack(file: File, budget: &Budget, into: &mut Unpacking<'_>) -> R
         unpack_entry(&zip, &record, (budget, &mut local), into)?;
     }
     // What comes now is about the archive as a whole.
-    into.begin(b"")
+    into.about(b"")
 }
 
 /// The archive is the whole file, and its entries are apart from each other.
@@ -60,7 +60,7 @@ fn check_bounds(zip: &Zip, length: u64, buffer: &mut [u8], into: &mut Unpacking<
     let mut parts = Vec::new();
     let mut entries = zip.entries(buffer);
     while let Some(record) = entries.next_entry().map_err(Stop::of_zip)? {
-        into.begin(record.file_path().as_bytes())?;
+        into.about(record.file_path().as_bytes())?;
         let (_, end) = zip.get_entry(record.wayfinder()).map_err(Stop::of_zip)?.compressed_data_range();
         let after = if record.flags().has_data_descriptor() { DESCRIPTOR_BYTES } else { 0 };
         let end = end.checked_add(after).filter(|end| *end <= zip.directory_offset()).ok_or(ArchiveFlaw::Overlaps)?;
@@ -69,7 +69,7 @@ fn check_bounds(zip: &Zip, length: u64, buffer: &mut [u8], into: &mut Unpacking<
             return Err(ArchiveFlaw::Entries.into());
         }
     }
-    into.begin(b"")?;
+    into.about(b"")?;
     if parts.len() as u64 != zip.entries_hint() {
         return Err(ArchiveFlaw::Ambiguous.into());
     }
@@ -84,7 +84,7 @@ fn check_bounds(zip: &Zip, length: u64, buffer: &mut [u8], into: &mut Unpacking<
 fn unpack_entry(
     zip: &Zip,
     record: &ZipFileHeaderRecord<'_>,
-    (budget, local): (&Budget, &mut [u8]),
+    (budget, local): (&Budget<'_>, &mut [u8]),
     into: &mut Unpacking<'_>,
 ) -> Result<(), Stop> {
     let name = record.file_path().as_bytes();
