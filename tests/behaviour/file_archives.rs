@@ -8,7 +8,7 @@ use latchkey_tests::api::Api;
 use latchkey_tests::archives::{Begun, files_workers, is_tidy, noise};
 use latchkey_tests::audit::audited;
 use latchkey_tests::file_manager::Managed;
-use latchkey_tests::shares::{person, share};
+use latchkey_tests::shares::{all_but, person, share};
 use latchkey_tests::sites::folder;
 use latchkey_tests::small_home::{End, SmallHome};
 use latchkey_tests::waiting::eventually;
@@ -18,16 +18,20 @@ use xtask::process::Program;
 
 use crate::{ARCHIVED, MANAGED_TOO};
 
-crate::trials! { beside_others:
-    archives_are_made_and_extracted_with_the_privilege_and_not_without_it,
-    what_we_pack_other_programs_read,
-    what_other_programs_pack_we_extract,
-    an_archive_that_means_harm_leaves_nothing,
-    what_cannot_be_begun_is_refused_with_the_field,
-    a_full_disk_leaves_no_part_of_an_archive,
-    a_used_up_quota_leaves_no_part_of_an_archive,
-    packing_and_extracting_end_with_their_share,
-    a_worker_that_dies_fails_the_job_and_no_other,
+crate::trials! {
+    beside_others:
+        archives_are_made_and_extracted_with_the_privilege_and_not_without_it,
+        what_we_pack_other_programs_read,
+        what_other_programs_pack_we_extract,
+        an_archive_that_means_harm_leaves_nothing,
+        what_cannot_be_begun_is_refused_with_the_field,
+        what_is_kept_out_of_sight_is_nobodys_to_pack_extract_or_search,
+        a_full_disk_leaves_no_part_of_an_archive,
+        a_used_up_quota_leaves_no_part_of_an_archive,
+        packing_and_extracting_end_with_their_share,
+        a_worker_that_dies_fails_the_job_and_no_other;
+    alone:
+        what_was_half_made_when_serve_was_killed_is_gone_when_it_is_back;
 }
 
 /// Begins a job.
@@ -49,15 +53,7 @@ fn fails(may: &Managed<'_>, operation: &str, input: &Value, code: &str) -> Strin
 
 fn archives_are_made_and_extracted_with_the_privilege_and_not_without_it(node: &Node) {
     let may = Managed::new(node, "arc-may", ARCHIVED);
-    let everything_else: Vec<Value> = Api::panel(node).get("/v1/privileges").done()["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["id"].clone())
-        .filter(|id| id != "hosting.manage_file_manager" && id != "wordpress.create_sso_link")
-        .collect();
-    let terms = json!({ "role": "custom", "privileges": everything_else });
-    let may_not = share(node, "arc-may", &person("may-not"), &terms);
+    let may_not = share(node, "arc-may", &person("may-not"), &all_but(node, "hosting.manage_file_manager"));
     folder(node, "arc-elsewhere", MANAGED_TOO);
     may.does("file.make_dir", &json!({ "path": may.at("site") }));
     may.plant("site/index.php", "<?php");
@@ -81,7 +77,7 @@ fn archives_are_made_and_extracted_with_the_privilege_and_not_without_it(node: &
         });
     }
     let archive = fs::metadata(may.folder.join("site.tar.gz")).unwrap();
-    assert_eq!((archive.uid(), archive.gid(), archive.mode() & 0o7777), (may.user.uid, may.user.gid, 0o644));
+    assert_eq!((archive.uid(), archive.gid(), archive.mode() & 0o7777), (may.user.uid, may.user.gid, 0o600));
     for (name, mode) in [("back", 0o755), ("back/site", 0o755), ("back/site/index.php", 0o640)] {
         let found = fs::metadata(may.folder.join(name)).unwrap();
         assert_eq!((found.uid(), found.mode() & 0o7777), (may.user.uid, mode), "{name}");
@@ -247,6 +243,41 @@ fn what_cannot_be_begun_is_refused_with_the_field(node: &Node) {
     assert_eq!(fs::read_dir(&may.folder).unwrap().count(), 3);
 }
 
+fn what_is_kept_out_of_sight_is_nobodys_to_pack_extract_or_search(node: &Node) {
+    let may = Managed::new(node, "arc-hidden", ARCHIVED);
+    may.plant("file", "content");
+    done(&may, "file.archive", &json!({ "paths": [may.at("file")], "to": may.at("packed.zip") }));
+    let kept = may.does("file.delete", &json!({ "path": may.at("packed.zip") }))["trash"].as_str().unwrap().to_owned();
+    let in_trash = kept.strip_prefix(".latchkey/trash/").unwrap();
+    symlink("../../.latchkey", may.folder.join("way")).unwrap();
+    let by_link = may.at(&format!("way/trash/{in_trash}"));
+    for (operation, input, field) in [
+        ("file.archive", json!({ "paths": [kept], "to": may.at("new.zip") }), "paths"),
+        ("file.archive", json!({ "paths": [by_link], "to": may.at("new.zip") }), "paths"),
+        ("file.archive", json!({ "paths": [may.at("file")], "to": ".latchkey/trash/new.zip" }), "to"),
+        ("file.archive", json!({ "paths": [may.at("file")], "to": may.at("way/trash/new.zip") }), "to"),
+        ("file.extract", json!({ "path": kept, "to": may.at("new") }), "path"),
+        ("file.extract", json!({ "path": by_link, "to": may.at("new") }), "path"),
+        ("file.search", json!({ "path": ".latchkey", "name": "packed" }), "path"),
+        ("file.search", json!({ "path": may.at("way"), "name": "packed" }), "path"),
+        ("file.search", json!({ "path": may.at("way/trash"), "name": "packed" }), "path"),
+    ] {
+        assert_eq!(may.asks(operation, &input).refused(400, "invalid")["field"], field, "{operation} {input}");
+    }
+    for folder in [".latchkey", ".latchkey/trash", &may.at("way/trash")] {
+        let path = format!("/v1/instances/arc-hidden/files/{folder}?format=zip");
+        assert_eq!(may.share.person().request("GET", &path).send().refused(400, "invalid")["field"], "path");
+    }
+    assert!(!may.folder.join("new.zip").exists() && !may.folder.join("new").exists());
+    assert!(may.user.home.join(&kept).exists() && !may.user.home.join(".latchkey/trash/new.zip").exists());
+    // Out of the trash it is as any other.
+    may.does("file.rename", &json!({ "from": kept, "to": may.at("packed.zip") }));
+    let extracted = done(&may, "file.extract", &json!({ "path": may.at("packed.zip") }));
+    assert_eq!(extracted["entries"], 1);
+    assert_eq!(fs::read(may.folder.join("packed/file")).unwrap(), b"content");
+    fs::remove_file(may.folder.join("way")).unwrap();
+}
+
 fn a_full_disk_leaves_no_part_of_an_archive(node: &Node) {
     without_room(node, "arc-disk", End::Disk);
 }
@@ -332,9 +363,24 @@ fn a_worker_that_dies_fails_the_job_and_no_other(node: &Node) {
     }
     let detail = long.fails("unavailable");
     assert!(detail.contains("try again"), "{detail}");
+    is_tidy(&may);
     assert!(!may.folder.join("packed.zip").exists());
     done(&may, "file.archive", &json!({ "paths": [may.at("short")], "to": may.at("packed.zip") }));
     done(&may, "file.extract", &json!({ "path": may.at("packed.zip") }));
     assert_eq!(fs::read(may.folder.join("packed/short")).unwrap(), b"content");
+    fs::remove_file(may.folder.join("long")).unwrap();
+}
+
+fn what_was_half_made_when_serve_was_killed_is_gone_when_it_is_back(node: &Node) {
+    let may = Managed::new(node, "arc-crash", "arc-kill");
+    plant_long(&may, "long");
+    let long = begin(&may, "file.archive", &json!({ "paths": [may.at("long")], "to": may.at("packed.zip") }));
+    let new = may.user.home.join(".latchkey/new");
+    eventually("something half made", || fs::read_dir(&new).is_ok_and(|mut inside| inside.next().is_some()));
+    node.serve().unwrap().crash().unwrap();
+    let detail = long.fails("unavailable");
+    assert!(detail.contains("was stopped"), "{detail}");
+    is_tidy(&may);
+    assert!(!may.folder.join("packed.zip").exists());
     fs::remove_file(may.folder.join("long")).unwrap();
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use latchkey_tests::api::Api;
+use latchkey_tests::archives::Begun;
 use latchkey_tests::audit::audited;
 use latchkey_tests::file_manager::Managed;
-use latchkey_tests::shares::{person, share};
+use latchkey_tests::shares::{all_but, person, share};
 use latchkey_tests::sites::folder;
 use serde_json::{Value, json};
 use xtask::node::Node;
@@ -37,25 +37,30 @@ fn each(path: &str) -> Vec<(&'static str, Value)> {
         ("file.set_mode", json!({ "path": at("new/text"), "mode": "0600" })),
         ("file.copy", json!({ "from": at("new"), "to": at("copy") })),
         ("file.rename", json!({ "from": at("copy"), "to": at("renamed") })),
+        ("file.search", json!({ "path": at("renamed"), "name": "text" })),
+        ("file.archive", json!({ "paths": [at("renamed/text")], "to": at("renamed/packed.zip") })),
+        ("file.extract", json!({ "path": at("renamed/packed.zip"), "to": at("renamed/unpacked") })),
         ("file.delete", json!({ "path": at("renamed") })),
     ]
 }
 
+/// Does it, and waits for its end if it is a job.
+#[track_caller]
+fn does(may: &Managed<'_>, operation: &str, input: &Value) {
+    match operation {
+        "file.archive" | "file.extract" => drop(Begun::of(may, operation, input).succeeds()),
+        _ => drop(may.does(operation, input)),
+    }
+}
+
 fn files_are_managed_with_the_privilege_and_not_without_it(node: &Node) {
     let may = Managed::new(node, "filed", MANAGED);
-    let everything_else: Vec<Value> = Api::panel(node).get("/v1/privileges").done()["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["id"].clone())
-        .filter(|id| id != "hosting.manage_file_manager" && id != "wordpress.create_sso_link")
-        .collect();
-    let may_not = share(node, "filed", &person("may-not"), &json!({ "role": "custom", "privileges": everything_else }));
+    let may_not = share(node, "filed", &person("may-not"), &all_but(node, "hosting.manage_file_manager"));
     for (operation, input) in each(&may.path) {
         let problem = may_not.person().operate("filed", operation, &input).refused_by("A1", 403, "forbidden");
         assert_eq!(problem["privilege"], "hosting.manage_file_manager", "{problem}");
         assert_eq!(fs::read_dir(&may.folder).unwrap().count(), usize::from(operation != "file.make_dir"));
-        may.does(operation, &input);
+        does(&may, operation, &input);
         if operation == "file.write" {
             let found = fs::metadata(may.folder.join("new/text")).unwrap();
             assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), (may.user.uid, may.user.gid, 0o644));
@@ -87,6 +92,18 @@ fn the_privilege_holds_on_every_site_of_the_hosting_and_on_no_other(node: &Node)
         let refused = may.share.person().operate("filed-elsewhere", operation, &input);
         refused.refused_by("A2", 404, "not_found");
     }
+    let packed = json!({ "paths": ["paper/filed-there/text"], "to": "paper/filed-there/packed.zip" });
+    Begun::on(&may, "filed-there", "file.archive", &packed).succeeds();
+    audited(node, "filed-there", "file.archive", "allowed", |row| row["rule"] == "A6");
+    let extracted = json!({ "path": "paper/filed-there/packed.zip" });
+    Begun::on(&may, "filed-there", "file.extract", &extracted).succeeds();
+    let search = json!({ "path": "paper/filed-there/packed", "name": "text" });
+    let found = may.share.person().operate("filed-there", "file.search", &search).done();
+    assert_eq!(found["items"][0]["path"], "paper/filed-there/packed/text", "{found}");
+    let zip = |instance: &str| format!("/v1/instances/{instance}/files/paper/{instance}?format=zip");
+    let sent = may.share.person().request("GET", &zip("filed-there")).option("--output").option("/dev/null");
+    assert_eq!(sent.option("--no-include").option("--dump-header").option("-").send().status, 200);
+    may.share.person().request("GET", &zip("filed-elsewhere")).send().refused_by("A2", 404, "not_found");
     let theirs = node.hosting(MANAGED_TOO).unwrap().user.home.join("paper/filed-elsewhere");
     assert_eq!(fs::read_dir(theirs).unwrap().count(), 0);
     may.share.revoke();
@@ -107,6 +124,7 @@ fn no_path_leads_out_of_the_home(node: &Node) {
     for (link, target) in [("out", other.home.clone()), ("etc", "/etc".into()), ("up", "../../..".into())] {
         symlink(target, may.folder.join(link)).unwrap();
     }
+    may.plant("own", "ours");
     let ways = [
         format!("../{name}/secret"),
         format!("%2e%2e/{name}/secret"),
@@ -126,14 +144,23 @@ fn no_path_leads_out_of_the_home(node: &Node) {
             ("file.delete", json!({ "path": way })),
             ("file.delete", json!({ "path": way, "for_good": true })),
             ("file.set_mode", json!({ "path": way, "mode": "0777" })),
+            ("file.archive", json!({ "paths": [way], "to": may.at("taken") , "format": "zip" })),
+            ("file.archive", json!({ "paths": [may.at("own")], "to": format!("{way}-2"), "format": "zip" })),
+            ("file.extract", json!({ "path": way, "to": may.at("taken") })),
+            ("file.extract", json!({ "path": may.at("own"), "to": format!("{way}-2") })),
+            ("file.search", json!({ "path": way, "name": "*" })),
         ] {
             let status = may.asks(operation, &input).status;
             assert!(matches!(status, 400 | 403 | 409), "{operation} {way}: {status}");
         }
+        let path = format!("/v1/instances/confined/files/{way}?format=zip");
+        let request = may.share.person().request("GET", &path).option("--path-as-is");
+        let status = request.send().status;
+        assert!(matches!(status, 400 | 403 | 404 | 409), "format=zip {way}: {status}");
     }
     assert_eq!(fs::read(&secret).unwrap(), b"theirs");
     assert_eq!(fs::metadata(&secret).unwrap().mode() & 0o777, 0o666);
-    assert!(!may.folder.join("taken").exists());
+    assert!(!may.folder.join("taken").exists() && !other.home.join("secret-2").exists());
     // A root that is an absolute path is one within the home.
     may.asks("file.read", &json!({ "path": "/etc/passwd" })).refused(404, "not_found");
     for path in ["", "/", "."] {

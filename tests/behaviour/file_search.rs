@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::thread;
 
-use latchkey_tests::archives::noise;
+use latchkey_tests::archives::{files_workers, noise};
 use latchkey_tests::audit::audited;
 use latchkey_tests::exchange::{Request, Response};
 use latchkey_tests::file_manager::Managed;
@@ -179,6 +179,7 @@ fn a_folder_is_downloaded_by_whoever_may_and_as_long(node: &Node) {
     let short = zip_of(&may, ".").option("--limit-rate").option("100K").option("--max-time").option("1");
     assert!(into_file(short, &scratch(node, "arc-hung-up.zip")).is_err());
     eventually("it is over", || of_transfers() == 0);
+    a_download_that_has_not_begun_ends_with_its_share(node, &may);
     let files = [0, 1, 2].map(|number| scratch(node, &format!("arc-sending-{number}.zip")));
     thread::scope(|scope| {
         let slow: Vec<_> = files
@@ -201,4 +202,30 @@ fn a_folder_is_downloaded_by_whoever_may_and_as_long(node: &Node) {
         fs::remove_file(file).unwrap();
     }
     let _ = fs::remove_file(scratch(node, "arc-hung-up.zip"));
+}
+
+/// Nothing comes from a worker that stands still; whoever waits for it is told at once.
+fn a_download_that_has_not_begun_ends_with_its_share(node: &Node, may: &Managed<'_>) {
+    let other = share(
+        node,
+        may.instance,
+        &person("other"),
+        &json!({ "role": "custom", "privileges": ["hosting.manage_file_manager"] }),
+    );
+    let path = format!("/v1/instances/{}/files/{}?format=zip", may.instance, may.path);
+    let workers = files_workers(&may.user);
+    let all = |signal: &str| {
+        workers.iter().for_each(|worker| drop(Program::new("kill").args([signal, &worker.to_string()]).text()));
+    };
+    assert!(!workers.is_empty());
+    all("-STOP");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| other.person().request("GET", &path).send());
+        let sessions = || latchkey_tests::api::Api::acting_as(node, &other.email).get("/v1/sessions").done();
+        eventually("it waits", || !sessions()["items"].as_array().unwrap().is_empty());
+        let ended = other.revoke();
+        assert_eq!((&ended["closed"]["transfer"], &ended["unconfirmed"]), (&json!(1), &json!([])), "{ended}");
+        waiting.join().unwrap().refused(403, "forbidden");
+    });
+    all("-CONT");
 }

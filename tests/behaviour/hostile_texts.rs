@@ -90,6 +90,11 @@ fn places(hostile: &str, kept: &str, free: &str) -> Vec<(&'static str, Value)> {
         ("file.copy", json!({ "from": kept, "to": hostile })),
         ("file.delete", json!({ "path": hostile })),
         ("file.set_mode", json!({ "path": hostile, "mode": "0600" })),
+        ("file.archive", json!({ "paths": [hostile], "to": free, "format": "zip" })),
+        ("file.archive", json!({ "paths": [kept], "to": hostile, "format": "zip" })),
+        ("file.extract", json!({ "path": hostile, "to": free })),
+        ("file.extract", json!({ "path": kept, "to": hostile })),
+        ("file.search", json!({ "path": hostile, "name": "x" })),
     ]
 }
 

@@ -25,7 +25,14 @@ impl<'m> Begun<'m> {
     #[must_use]
     #[track_caller]
     pub fn of(may: &'m Managed<'m>, operation: &str, input: &Value) -> Self {
-        let answer = may.asks(operation, input);
+        Self::on(may, may.instance, operation, input)
+    }
+
+    /// The same on another instance.
+    #[must_use]
+    #[track_caller]
+    pub fn on(may: &'m Managed<'m>, instance: &str, operation: &str, input: &Value) -> Self {
+        let answer = may.share.person().operate(instance, operation, input);
         assert_eq!(answer.status, 202, "{operation} {input}: {}", answer.body);
         Self { id: answer.json()["job"].as_str().unwrap().to_owned(), may }
     }

@@ -72,6 +72,17 @@ pub fn any_user() -> Value {
     json!({ "role": "view_and_sso", "log_in_as": "all" })
 }
 
+/// Terms with every privilege that can be chosen but this one.
+#[must_use]
+#[track_caller]
+pub fn all_but(node: &Node, privilege: &str) -> Value {
+    let all = Api::panel(node).get("/v1/privileges").done();
+    let ids = all["items"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap());
+    // Signing in needs a WordPress user to do it as.
+    let chosen: Vec<_> = ids.filter(|id| ![privilege, "wordpress.create_sso_link"].contains(id)).collect();
+    json!({ "role": "custom", "privileges": chosen })
+}
+
 impl<'n> Share<'n> {
     /// A share that is known by its id.
     #[must_use]

@@ -11,6 +11,8 @@ use latchkey_access::{
 use crate::config::Config;
 #[cfg(test)]
 use crate::config::ConfigFault;
+#[cfg(test)]
+use crate::store::jobs::{Job, JobState};
 
 /// The uid of the hosting's system user.
 pub(crate) const UID: u32 = 1001;
@@ -100,5 +102,26 @@ pub(crate) fn share(id: ShareId, person: PersonId, terms: Terms, now: Timestamp)
         accepted_at: Some(now),
         pinned_is_administrator: None,
         log_in_as_mismatch: None,
+    }
+}
+
+/// A job under way, for the panel.
+#[cfg(test)]
+pub(crate) fn job(created_at: Timestamp) -> Job {
+    Job {
+        id: "j1".into(),
+        operation: "cron.run".into(),
+        hosting: "demo".parse().unwrap(),
+        instance: live(),
+        actor: latchkey_access::Actor::Panel,
+        share: None,
+        state: JobState::Running,
+        percent: 0,
+        steps: Vec::new(),
+        output: None,
+        output_dropped: false,
+        error: None,
+        created_at,
+        ended_at: None,
     }
 }

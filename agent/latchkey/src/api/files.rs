@@ -51,7 +51,7 @@ async fn begin<O: Operation>(call: &Call) -> Result<(Permit<O>, HomePath, OpenWo
     let permit = decide::<O>(&serve.state.table(), call.actor(), &call.instance()?, serve.state.clock.now())?;
     let path = HomePath::of_url(call.param("path"))?;
     let work = open_work(serve, &permit, WorkKind::Transfer, &call.caller)?;
-    let home = Home::of(serve, &permit).await?;
+    let home = work.unless_stopped(Home::of(serve, &permit)).await??;
     Ok((permit, path, work, home))
 }
 
@@ -77,13 +77,13 @@ pub(super) async fn download(call: Call) -> Result<Reply, Problem> {
     match call.query("format") {
         None => {}
         Some("zip") => {
-            let begun = Zipped::begin(&home, path).await;
+            let begun = work.unless_stopped(Zipped::begin(&home, path)).await.flatten();
             note(&call, &permit, ("file.download", path), begun.as_ref().err()).await;
             return Ok(zip_reply(path, download::zipped(begun?, work, call.connection.clone())));
         }
         Some(_) => return Err(Problem::invalid("format", "expected `zip` for a folder, and none for a file")),
     }
-    let file = Download::open(&home, path).await?;
+    let file = work.unless_stopped(Download::open(&home, path)).await??;
     note(&call, &permit, ("file.download", path), None).await;
     let (size, tag) = (file.size, file.tag.quoted());
     let part = wanted(&call, size, &tag)?;

@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
+use super::files::BYTES;
 use super::operations::JobStarted;
 use super::reply::{ProblemDocument, Reply};
 use super::routes::{JSON, Needs, ROUTES, Route};
@@ -156,7 +157,9 @@ fn response(route: &Route, status: u16, schema: &Value) -> Value {
     let text = json!({ "type": "string" });
     let of_kind = |kind: &str| json!({ "schema": if kind == JSON { schema } else { &text } });
     if statuses::is_done(status) {
-        let content = route.kinds.iter().map(|kind| ((*kind).to_owned(), of_kind(kind))).collect::<Map<_, _>>();
+        // Only files are sent in parts.
+        let kinds = route.kinds.iter().filter(|kind| status != 206 || **kind == BYTES);
+        let content = kinds.map(|kind| ((*kind).to_owned(), of_kind(kind))).collect::<Map<_, _>>();
         let header = |text: &str| json!({ "description": text, "schema": { "type": "string" } });
         let headers: Map<_, _> =
             route.gives_headers.iter().map(|(name, text)| ((*name).to_owned(), header(text))).collect();

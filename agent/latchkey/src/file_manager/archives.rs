@@ -58,18 +58,19 @@ pub(crate) fn check_paths(paths: &[SitePath]) -> Result<(), Problem> {
         return Err(Problem::invalid("paths", detail));
     }
     if paths.iter().any(hidden::is_hidden) {
-        return Err(Problem::invalid("paths", "expected nothing of what is kept in .latchkey"));
+        return Err(hidden::refused("paths"));
     }
     Ok(())
 }
 
-/// Whether each is a file or a folder.
+/// Whether each is a file or a folder that may be packed.
 pub(crate) async fn check_there(home: &Home, paths: &[SitePath]) -> Result<(), Problem> {
     for path in paths {
         let found = home.tree.stat(path, Links::Meant).await.map_err(|error| at(path, problem(error)))?;
         if !matches!(found.mode & 0o170_000, 0o100_000 | 0o040_000) {
             return Err(Problem::conflict(format!("{path}: expected a file or a folder, not a link or a device")));
         }
+        hidden::check(home, "paths", path).await?;
     }
     Ok(())
 }
@@ -93,8 +94,10 @@ pub(crate) async fn check_free(home: &Home, path: &SitePath) -> Result<(), Probl
     }
     let (folder, _) = path.split().ok_or_else(|| Problem::invalid("to", "expected something in the home"))?;
     let found = home.tree.stat(&folder, Links::Followed).await.map_err(|error| at(&folder, problem(error)))?;
-    let is_folder = found.mode & 0o170_000 == 0o040_000;
-    if is_folder { Ok(()) } else { Err(at(&folder, problem(FileFault::NotADirectory.into()))) }
+    if found.mode & 0o170_000 != 0o040_000 {
+        return Err(at(&folder, problem(FileFault::NotADirectory.into())));
+    }
+    hidden::check(home, "to", path).await
 }
 
 /// The problem, with where it is.

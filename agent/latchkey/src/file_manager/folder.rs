@@ -14,7 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
 use super::download::PIECE_BYTES;
-use super::{Home, problem};
+use super::{Home, hidden, problem};
 use crate::problem::Problem;
 
 /// A zip that is being written. Dropped, it is written no further.
@@ -35,6 +35,7 @@ impl Zipped {
         if found.mode & 0o170_000 != 0o040_000 {
             return Err(problem(FileFault::NotADirectory.into()));
         }
+        hidden::check(home, "path", path).await?;
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| internal(&error.into()))?;
         let pipe = Receiver::from_owned_fd(read).map_err(|error| internal(&error))?;
         let (tree, path) = (home.tree.clone(), path.clone());

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use latchkey_protocol::{Existing, SitePath};
+use latchkey_files::client::FilesError;
+use latchkey_protocol::{Existing, FileFault, SitePath};
 
 use super::hidden::{self, Kept};
 use super::{Home, problem, tidy};
-use crate::problem::{Problem, chain};
+use crate::problem::Problem;
 use crate::request;
 use crate::serve::Serve;
 use crate::token::random_hex;
 
 /// A name out of sight under which something is made. Dropped before it was named, all of it is removed.
 pub(crate) struct Fresh {
+    serve: Arc<Serve>,
     home: Home,
     path: Option<SitePath>,
 }
@@ -23,8 +25,9 @@ impl Fresh {
         // What a crash leaves there is removed later on.
         tidy::note(serve, &home.hosting.id).await?;
         let folder = Kept::New.ensure(home).await?;
-        let path = hidden::child(&folder, random_hex()?.as_bytes())?;
-        Ok(Self { home: home.clone(), path: Some(path) })
+        let name = format!("{}{}", of_this_run(serve), random_hex()?);
+        let path = hidden::child(&folder, name.as_bytes())?;
+        Ok(Self { serve: serve.clone(), home: home.clone(), path: Some(path) })
     }
 
     /// Where it is made.
@@ -40,19 +43,31 @@ impl Fresh {
     }
 }
 
+/// How the names of what is made begin as long as the agent runs: nothing outlives that.
+pub(super) fn of_this_run(serve: &Serve) -> String {
+    format!("{}-", serve.started_at.as_millisecond())
+}
+
 impl Drop for Fresh {
     fn drop(&mut self) {
         let Some(path) = self.path.take() else { return };
-        let home = self.home.clone();
+        let (serve, home) = (self.serve.clone(), self.home.clone());
         request::spawn(async move {
-            use latchkey_files::client::FilesError;
-            use latchkey_protocol::FileFault;
-            match home.tree.remove_all(&path).await {
-                Ok(()) | Err(FilesError::Fault(FileFault::NotFound)) => {}
-                Err(error) => {
-                    tracing::warn!(error = %chain(&error), %path, "what was half made is removed later on");
-                }
+            if let Err(problem) = remove(&serve, &home, &path).await {
+                tracing::warn!(detail = %problem.detail, %path, "what was half made is removed later on");
             }
         });
+    }
+}
+
+/// Removes it. A worker that is gone leaves that to the one after it.
+async fn remove(serve: &Serve, home: &Home, path: &SitePath) -> Result<(), Problem> {
+    let removed = match home.tree.remove_all(path).await {
+        Err(FilesError::Gone) => Home::open(serve, home.hosting.clone()).await?.tree.remove_all(path).await,
+        removed => removed,
+    };
+    match removed {
+        Ok(()) | Err(FilesError::Fault(FileFault::NotFound)) => Ok(()),
+        Err(error) => Err(problem(error)),
     }
 }

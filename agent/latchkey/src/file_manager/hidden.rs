@@ -50,6 +50,16 @@ pub(super) fn is_hidden(path: &SitePath) -> bool {
     path.names().next() == Some(FOLDER)
 }
 
+/// Refuses a path that leads there, whatever links it goes by.
+pub(crate) async fn check(home: &Home, field: &'static str, path: &SitePath) -> Result<(), Problem> {
+    let is_refused = is_hidden(path) || is_hidden(&home.tree.resolve(path).await.map_err(problem)?);
+    if is_refused { Err(refused(field)) } else { Ok(()) }
+}
+
+pub(super) fn refused(field: &'static str) -> Problem {
+    Problem::invalid(field, "expected nothing of what is kept in .latchkey")
+}
+
 /// A name in a folder.
 pub(super) fn child(folder: &SitePath, name: &[u8]) -> Result<SitePath, Problem> {
     folder.child(name).map_err(|error| Problem::invalid("path", error.to_string()))

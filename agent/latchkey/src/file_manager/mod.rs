@@ -7,7 +7,7 @@ pub(crate) mod archives;
 pub(crate) mod download;
 pub(crate) mod folder;
 mod fresh;
-mod hidden;
+pub(crate) mod hidden;
 mod home;
 mod path;
 mod problem;

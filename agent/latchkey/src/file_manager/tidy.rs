@@ -12,7 +12,7 @@ use latchkey_files::tree::Directory;
 use latchkey_protocol::{FileEntry, FileFault};
 
 use super::hidden::{self, Kept};
-use super::{Home, problem, trash};
+use super::{Home, fresh, problem, trash};
 use crate::clock::later;
 use crate::problem::Problem;
 use crate::serve::Serve;
@@ -33,8 +33,8 @@ const NEXT_LOOK: Duration = Duration::from_secs(3600);
 /// Removes what has been kept for long enough, for ever.
 pub(crate) async fn tidy(serve: Arc<Serve>) {
     loop {
-        tokio::time::sleep(PAUSE).await;
         tidy_once(&serve).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -84,7 +84,7 @@ async fn tidy_home(serve: &Arc<Serve>, hosting: &HostingId, now: Timestamp) -> R
         // The others come at the next look.
         is_empty &= entries.len() < MOST_AT_A_LOOK;
         for entry in entries {
-            match kept_until(kept, &entry, serve.config.files.trash_s()) {
+            match kept_until(serve, kept, &entry) {
                 Some(until) if until <= now.as_second() => {
                     trash::remove(&home, &hidden::child(&folder, &entry.name)?).await?;
                 }
@@ -110,9 +110,11 @@ async fn some(mut directory: Directory) -> Result<Vec<FileEntry>, Problem> {
 }
 
 /// Until when something is kept; none for what is not ours.
-fn kept_until(kept: Kept, entry: &FileEntry, trash_s: i64) -> Option<i64> {
+fn kept_until(serve: &Serve, kept: Kept, entry: &FileEntry) -> Option<i64> {
     match kept {
-        Kept::Trash => trash::deleted_at(&entry.name)?.checked_add(trash_s),
+        Kept::Trash => trash::deleted_at(&entry.name)?.checked_add(serve.config.files.trash_s()),
+        // Nobody makes it any more.
+        Kept::New if !entry.name.starts_with(fresh::of_this_run(serve).as_bytes()) => Some(i64::MIN),
         Kept::Uploads | Kept::New => entry.attributes.modified.checked_add(LEFT_KEPT_S),
     }
 }
@@ -132,6 +134,8 @@ mod tests {
     use crate::clock::Clock;
     use crate::sample::{self, UID};
     use crate::state::State;
+    use crate::store::jobs::Job;
+    use crate::{jobs, store};
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -204,13 +208,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn uploads_that_nobody_goes_on_with_are_kept_for_a_day_and_so_is_what_a_crash_leaves() {
+    async fn uploads_that_nobody_goes_on_with_are_kept_for_a_day_and_so_is_what_is_not_removed() {
         let dir = tempfile::tempdir().unwrap();
         let (serve, home) = node(dir.path()).await;
         note(&serve, &home.hosting.id).await.unwrap();
-        for kept in [Kept::Uploads, Kept::New] {
+        for (kept, name) in [(Kept::Uploads, "left".to_owned()), (Kept::New, fresh::of_this_run(&serve))] {
             let folder = kept.ensure(&home).await.unwrap();
-            home.tree.make_directory(&folder.child(b"left").unwrap(), 0o700).await.unwrap();
+            home.tree.make_directory(&folder.child(name.as_bytes()).unwrap(), 0o700).await.unwrap();
         }
         let left = |folder: &str| names(&dir.path().join("home/.latchkey").join(folder)).len();
         serve.state.clock.advance(DAY - Duration::from_secs(60));
@@ -219,5 +223,25 @@ mod tests {
         serve.state.clock.advance(NEXT_LOOK + Duration::from_secs(120));
         tidy_once(&serve).await;
         assert_eq!((left("uploads"), left("new"), noted(&serve)), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_jobs_left_that_an_agent_before_this_one_began_is_removed_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (serve, home) = node(dir.path()).await;
+        note(&serve, &home.hosting.id).await.unwrap();
+        let new = Kept::New.ensure(&home).await.unwrap();
+        let of_this_run = fresh::of_this_run(&serve);
+        for name in [of_this_run.as_str(), "1-before"] {
+            home.tree.make_directory(&new.child(name.as_bytes()).unwrap(), 0o700).await.unwrap();
+        }
+        let left = || names(&dir.path().join("home/.latchkey/new"));
+        tidy_once(&serve).await;
+        assert_eq!(left().len(), 2, "it is not time for it");
+        let job = Job { operation: "file.archive".into(), ..sample::job(serve.state.clock.now()) };
+        serve.state.store.write(|rows| store::jobs::save(rows, &job)).unwrap();
+        jobs::fail_cut_off(&serve).await;
+        tidy_once(&serve).await;
+        assert_eq!(left(), [of_this_run]);
     }
 }

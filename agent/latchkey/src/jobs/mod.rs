@@ -27,6 +27,7 @@ use crate::request;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
 use crate::store::jobs::{self, End, Job, JobState};
+use crate::store::kept_files;
 
 /// So many jobs of one hosting are under way at a time.
 const AT_A_TIME: usize = 4;
@@ -176,6 +177,8 @@ pub(crate) async fn fail_cut_off(serve: &Arc<Serve>) {
                 Problem::new(Code::Unavailable, format!("the agent was stopped while the job was under way: {left}"));
             let end = End { state: JobState::Failed, output: None, error: Some(fault(&problem)), at: now };
             jobs::end(connection, &job.id, &end)?;
+            // What it had half made is in the home.
+            kept_files::look_at(connection, &job.hosting, now)?;
         }
         Ok(open)
     });

@@ -60,22 +60,7 @@ impl Fixture {
     fn has_open(&self, count: usize) {
         for number in 0..count {
             let state = if number == 0 { JobState::Queued } else { JobState::Running };
-            let job = Job {
-                id: format!("j{number}"),
-                operation: "cron.run".into(),
-                hosting: "demo".parse().unwrap(),
-                instance: sample::live(),
-                actor: Actor::Panel,
-                share: None,
-                state,
-                percent: 0,
-                steps: Vec::new(),
-                output: None,
-                output_dropped: false,
-                error: None,
-                created_at: self.serve.state.clock.now(),
-                ended_at: None,
-            };
+            let job = Job { id: format!("j{number}"), state, ..sample::job(self.serve.state.clock.now()) };
             self.serve.state.store.write(|rows| jobs::save(rows, &job)).unwrap();
         }
     }

@@ -57,13 +57,17 @@ impl Underway {
         if share == self.job.share { Ok(()) } else { Err(Denial::not_found("instance").into()) }
     }
 
+    /// Fails when the job has to stop, or is not allowed any more.
+    pub(crate) fn goes_on(&self) -> Result<(), Problem> {
+        self.judge()?;
+        let stopped = || Problem::new(Code::Unavailable, "it has to stop");
+        if self.must_stop() { Err(stopped()) } else { Ok(()) }
+    }
+
     /// Begins a step of the job, which is so far done. Fails when the job has to stop, or is not allowed any more: then
     /// nothing of the step may be done.
     pub(crate) async fn step(&self, name: &str, percent: u8) -> Result<(), Problem> {
-        self.judge()?;
-        if self.must_stop() {
-            return Err(Problem::new(Code::Unavailable, "it has to stop"));
-        }
+        self.goes_on()?;
         let steps = {
             let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
             steps.push(Step { name: name.to_owned(), began_at: self.serve.state.clock.now() });

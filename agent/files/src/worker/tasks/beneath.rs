@@ -7,7 +7,7 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use latchkey_protocol::{FileFault, HIDDEN_FOLDER, Links};
+use latchkey_protocol::{FileFault, HIDDEN_FOLDER, Links, SitePath};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Stat},
     io::Errno,
@@ -65,7 +65,7 @@ impl<'t> Beneath<'t> {
             way,
             names: Vec::new(),
             next: None,
-            hidden: hidden_beneath(at),
+            hidden: hidden_beneath(at)?,
             left_out: 0,
             was_too_deep: false,
         })
@@ -162,8 +162,11 @@ impl<'t> Beneath<'t> {
 }
 
 /// Which directory is passed by, whatever way leads to it.
-fn hidden_beneath(at: &Rooted) -> Option<(u64, u64)> {
-    let hidden = latchkey_protocol::SitePath::ROOT.child(HIDDEN_FOLDER).ok()?;
-    let found = look_at(&at.beside(hidden).handle(Links::Meant).ok()?).ok()?;
-    Some((found.st_dev, found.st_ino))
+fn hidden_beneath(at: &Rooted) -> Result<Option<(u64, u64)>, FileFault> {
+    let hidden = SitePath::ROOT.child(HIDDEN_FOLDER).map_err(|_long| FileFault::NameTooLong)?;
+    match at.beside(hidden).handle(Links::Meant) {
+        Ok(found) => look_at(&found).map(|found| Some((found.st_dev, found.st_ino))),
+        Err(FileFault::NotFound) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }

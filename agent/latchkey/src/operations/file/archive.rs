@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Context, Run};
-use crate::file_manager::{Fresh, HomePath, archives, problem};
+use crate::file_manager::{Fresh, HomePath, archives, hidden, problem};
 use crate::jobs::Underway;
 use crate::problem::{Code, Problem};
 
@@ -155,6 +155,7 @@ impl Run for FileExtract {
     async fn check(context: &Context, permit: &Permit<Self>, input: &ExtractInput) -> Result<(), Problem> {
         let (path, to) = (input.path.beneath("path")?, input.to()?);
         let home = context.home(permit).await?;
+        hidden::check(&home, "path", path).await?;
         archives::check_archive(&home, path).await?;
         archives::check_free(&home, &to).await
     }
@@ -181,6 +182,8 @@ async fn stoppable<T>(job: &Underway, part: impl Future<Output = T>) -> Result<T
 /// Gives what is whole its name, if that is allowed still.
 async fn named(job: &Underway, fresh: Fresh, to: &SitePath) -> Result<(), Problem> {
     job.step("give it its name", 95).await?;
+    // The step waited until it was written down.
+    job.goes_on()?;
     // Somebody may have been faster since it was begun.
     fresh.name(to).await.map_err(|problem| archives::at(to, problem))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Context, Run};
 use crate::channels::{WorkKind, open_work};
-use crate::file_manager::{FileView, HomePath, problem};
+use crate::file_manager::{FileView, HomePath, hidden, problem};
 use crate::limit::Limit;
 use crate::problem::Problem;
 
@@ -102,6 +102,7 @@ impl Run for FileSearch {
         let work = open_work(&context.serve, &permit, WorkKind::Job, &context.caller)?;
         let home = context.home(&permit).await?;
         let search = Search { name, content, is_case_sensitive: case_sensitive, limit: limit.get() };
+        hidden::check(&home, "path", path.site_path()).await?;
         let found = work.unless_stopped(home.tree.search(path.site_path(), search)).await?.map_err(problem)?;
         let view = |found: latchkey_protocol::FileFound| {
             let at = path.site_path().join(&found.path).ok()?;
@@ -114,6 +115,7 @@ impl Run for FileSearch {
             SearchEnd::Entries => EndedBy::Entries,
         });
         let items = found.items.into_iter().filter_map(view).collect();
+        work.goes_on()?;
         Ok(SearchItems { items, is_complete: ended_by.is_none(), ended_by, left_out: found.left_out })
     }
 }

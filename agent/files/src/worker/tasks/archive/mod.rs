@@ -49,7 +49,8 @@ const ZSTD: i32 = 3;
 pub(super) fn archive(from: &[Rooted], to: &Rooted, format: ArchiveFormat, term: &Term) -> Result<FileWork, FileFault> {
     let (parent, name) = to.parent()?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)).map_err(fault)?;
+    // It may hold what others must not read.
+    let file = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600)).map_err(fault)?;
     let file = BufWriter::with_capacity(BUFFER_BYTES, File::from(file));
     let mut work = match format {
         ArchiveFormat::Zip => pack(from, ZipPack::new(file), term).map(|(work, _file)| work),
