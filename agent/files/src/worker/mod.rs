@@ -23,7 +23,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Barrier, Mutex, PoisonError,
-        mpsc::{Receiver, SendError, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
 };
@@ -221,21 +221,17 @@ fn answer_requests(shared: &Shared, queues: &Queues) -> Result<(), WorkerError> 
                 return if matches!(error, FrameError::Closed) { Ok(()) } else { Err(WorkerError::Frame(error)) };
             }
         };
-        // Only fails when those threads are gone, and then the connection is, too.
-        let _ = match job.0.request {
-            FileRequest::RemoveAll { .. } => queues.long.send(job),
-            FileRequest::CarryOutTask { task } => match shared.tasks.kind(task) {
-                Some(kind) => queues.of(kind).send(job),
-                None => answer_at_once(shared, job),
-            },
-            _ => answer_at_once(shared, job),
+        let queue = match job.0.request {
+            FileRequest::RemoveAll { .. } => Some(&queues.long),
+            FileRequest::CarryOutTask { task } => shared.tasks.kind(task).map(|kind| queues.of(kind)),
+            _ => None,
         };
+        match queue {
+            // Only fails when those threads are gone, and then the connection is, too.
+            Some(queue) => drop(queue.send(job)),
+            None => answer_job(shared, job),
+        }
     }
-}
-
-fn answer_at_once(shared: &Shared, job: Job) -> Result<(), SendError<Job>> {
-    answer_job(shared, job);
-    Ok(())
 }
 
 fn answer_jobs(shared: &Shared, queue: &Mutex<Receiver<Job>>) {
