@@ -18,6 +18,7 @@ crate::trials! {
         users_do_what_they_are_granted_on_every_site_and_on_no_other_hosting,
         what_a_site_lives_on_is_not_taken_away_by_accident,
         a_shown_password_ends_with_its_share_and_stays_known,
+        what_only_looks_like_the_prefix_belongs_to_others,
         hostile_names_reach_no_statement,
         a14_what_no_adapter_of_the_hosting_serves_is_shown_and_refused;
     alone:
@@ -161,10 +162,49 @@ fn what_a_site_lives_on_is_not_taken_away_by_accident(node: &Node) {
     assert!(works().is_ok());
 }
 
+fn what_only_looks_like_the_prefix_belongs_to_others(node: &Node) {
+    // One begins like `bases_`, the other is what `_` matches as a pattern.
+    let others = ["bases10_x", "basesXx"];
+    for name in others {
+        sql(node, &format!("CREATE DATABASE {name}; CREATE USER {name}@localhost"));
+    }
+    let may = guest(node, SITE).person();
+    for name in others {
+        for operation in ["database.list", "database_user.list"] {
+            assert_eq!(listed(&may, operation, name), None);
+        }
+        for (operation, input) in [
+            ("database.delete", json!({ "name": name })),
+            ("database.rename", json!({ "name": name, "new_name": "u_mine" })),
+            ("database_user.set_password", json!({ "name": name })),
+            ("database_user.delete", json!({ "name": name })),
+            ("database_grant.set", json!({ "user": name, "database": "bases_base", "privileges": ["select"] })),
+        ] {
+            may.operate(SITE, operation, &input).refused(400, "invalid");
+        }
+        let there = sql(node, &format!("SHOW DATABASES LIKE '{name}'; SHOW GRANTS FOR {name}@localhost"));
+        assert_eq!(there.lines().count(), 2, "{there}");
+    }
+    // Nor is an instance of another hosting any of theirs.
+    for (operation, input) in [
+        ("database.list", json!({})),
+        ("database.create", json!({ "name": "x" })),
+        ("cron.list", json!({})),
+        ("phpmyadmin.open", json!({ "database": "x" })),
+        ("file.list", json!({})),
+    ] {
+        may.operate("named", operation, &input).refused_by("A2", 404, "not_found");
+    }
+    for name in others {
+        sql(node, &format!("DROP DATABASE {name}; DROP USER {name}@localhost"));
+    }
+}
+
 fn hostile_names_reach_no_statement(node: &Node) {
     let may = guest(node, SITE).person();
     // All of the server, without what other trials make meanwhile.
-    let of_others = ["one_", "bases_d_", "bases_u_", "bases_k_", "latchkey_tmp_", "latchkey\\_tmp\\_"];
+    let of_others =
+        ["one_", "bases10_", "basesX", "bases_d_", "bases_u_", "bases_k_", "latchkey_tmp_", "latchkey\\_tmp\\_"];
     let facts = || {
         let all = sql(
             node,
