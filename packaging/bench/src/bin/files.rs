@@ -32,7 +32,7 @@ const FOLDER: &str = "latchkey-bench";
 
 fn main() -> Result<()> {
     let node = Node::running()?;
-    let home = node.live()?.docroot.ancestors().nth(1).context("the docroot is not in a home")?.to_owned();
+    let home = node.live()?.docroot.ancestors().nth(2).context("the docroot is not in a home")?.to_owned();
     let folder = Folder::make(&home)?;
     let peer = Nginx::start(&node, &folder.0)?;
     transfers(&node, &folder.0, &peer)?;
@@ -175,12 +175,14 @@ fn transfers(node: &Node, folder: &Path, peer: &Nginx) -> Result<()> {
     write_gib(&large)?;
     let live = &node.live()?.id;
     let workers = children(peer.child.id())?;
-    for (name, file, method) in
-        [("get", "large", vec![]), ("put", "arrived", vec!["--upload-file", large.to_str().context("a path is text")?])]
+    let upload = vec!["--upload-file", large.to_str().context("a path is text")?];
+    // What nginx writes is root's.
+    for (name, file, peers, method) in
+        [("get", "large", "large", vec![]), ("put", "arrived", "arrived-at-nginx", upload)]
     {
         let url = format!("{}/v1/instances/{live}/files/{FOLDER}/{file}", node.panel.url);
         let mut ours = Side::of(url, vec![node.pids.serve]);
-        let mut theirs = Side::of(format!("https://127.0.0.1:{}/{file}", peer.port), workers.clone());
+        let mut theirs = Side::of(format!("https://127.0.0.1:{}/{peers}", peer.port), workers.clone());
         for round in 0..=ROUNDS {
             let mut sides = [&mut ours, &mut theirs];
             sides.rotate_left(round % 2);
@@ -233,7 +235,7 @@ async fn listings(node: &Node, folder: &Path) -> Result<()> {
         Ok(start.elapsed().as_secs_f64() * 1e3)
     };
     for (name, sort, pages) in
-        [("by name", "name", 1), ("by size", "size", 1), ("by name, all", "name", ENTRIES / PAGE)]
+        [("by name", "name", 1), ("by size", "size", 1), ("one after the other", "name", ENTRIES / PAGE)]
     {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
