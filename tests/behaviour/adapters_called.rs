@@ -12,6 +12,7 @@ use latchkey_tests::waiting::eventually;
 use xtask::node::Node;
 use xtask::process::{Identity, Program};
 
+use crate::recovery::RunsAgain;
 use crate::{ONE, TWO};
 
 crate::trials! {
@@ -25,6 +26,7 @@ crate::trials! {
         compiled_code_that_was_changed_is_not_run;
     alone:
         what_is_kept_outlives_a_restart_of_serve_and_a_crash_of_the_broker,
+        what_could_not_be_loaded_at_the_start_is_loaded_once_the_broker_is_back,
         what_another_compiler_compiled_is_not_run,
         calls_leave_neither_descriptors_nor_processes;
 }
@@ -316,6 +318,22 @@ fn what_is_kept_outlives_a_restart_of_serve_and_a_crash_of_the_broker(node: &Nod
     });
     assert_eq!(adapter.listed(), None);
     adapter.does(ONE, "nothing").failed(3, "there is no such adapter");
+}
+
+fn what_could_not_be_loaded_at_the_start_is_loaded_once_the_broker_is_back(node: &Node) {
+    let adapter = Adapter::installed(node, "late");
+    let (serve, broker) = (node.serve().unwrap(), node.broker().unwrap());
+    let log = || fs::read_to_string(serve.log()).unwrap();
+    let before = log().len();
+    let again = RunsAgain(broker);
+    broker.kill().unwrap();
+    serve.restart().unwrap();
+    eventually("serve has tried", || log()[before..].contains("an adapter is not loaded yet; it is tried again"));
+    assert_eq!(adapter.listed(), None);
+    adapter.does(ONE, "nothing").failed(12, "the adapter late is not loaded yet");
+    drop(again);
+    eventually("it is loaded", || adapter.listed().is_some());
+    works(&adapter);
 }
 
 fn what_another_compiler_compiled_is_not_run(node: &Node) {

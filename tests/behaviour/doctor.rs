@@ -2,7 +2,6 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
 use latchkey_tests::adapters::Adapter;
 use latchkey_tests::command_line::{Printed, latchkey};
@@ -10,7 +9,6 @@ use latchkey_tests::sites::put_hosting_with;
 use latchkey_tests::waiting::eventually;
 use serde_json::{Value, json};
 use xtask::build::NODES_ADAPTER;
-use xtask::clock::Deadline;
 use xtask::node::Node;
 
 use crate::caches::cache_behind_a_shutter;
@@ -38,14 +36,8 @@ fn is(printed: &Printed, check: &str, state: &str) {
     assert_eq!(row["to_do"].is_string(), state != "well", "{row}");
 }
 
-/// Longer than other things may take: after a restart all adapters of all trials are loaded again.
-#[track_caller]
-fn within_a_minute(what: &str, condition: impl FnMut() -> bool) {
-    assert!(Deadline::after(Duration::from_secs(60)).wait_until(condition), "{what}: not within a minute");
-}
-
 fn a_node_that_is_well_has_no_failure(node: &Node) {
-    within_a_minute("a report without failures", || {
+    eventually("a report without failures", || {
         let printed = latchkey(node, &["doctor", "--json"]);
         printed.code < 2 && rows(&printed).iter().all(|row| row["state"] != "failure")
     });
@@ -140,7 +132,7 @@ fn adapters_that_are_not_called_are_named(node: &Node) {
     let doctor = || latchkey(node, &["doctor", "adapters", "phpmyadmin", "--json"]);
     let adapter = Adapter::shipped_as(node, "linux", "linux-doctor");
     // Another trial may have restarted the agent.
-    within_a_minute("the adapters are loaded", || doctor().code == 0);
+    eventually("the adapters are loaded", || doctor().code == 0);
     is(&doctor(), "phpmyadmin", "well");
     for (file, state, says) in [
         ("[grants]\nstate = true\n", "warning", "linux-doctor asks for what is not granted: "),

@@ -140,6 +140,11 @@ impl Problem {
         self.code == Code::Forbidden || (self.code == Code::NotFound && self.rule.is_some())
     }
 
+    /// Whether the same may work a little later.
+    pub(crate) const fn is_temporary(&self) -> bool {
+        self.retry_after_s.is_some() || matches!(self.code, Code::TimedOut)
+    }
+
     /// Whether an adapter says that somebody else was faster: what was read is not what is there.
     pub(crate) fn is_of_somebody_elses_change(&self) -> bool {
         matches!(self.adapter_error, Some(AdapterError::Changed | AdapterError::NotFound))

@@ -5,6 +5,7 @@
 mod adapter;
 mod address;
 mod answer;
+mod awaited;
 mod grant_name;
 mod host;
 pub(crate) mod installed;
@@ -17,7 +18,6 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
 use adapter::Adapter;
 pub(crate) use answer::AdapterError;
+use awaited::Awaited;
 use host::{Host, Tls};
 use installed::{Installed, InstalledError, Terms};
 use runner::{Came, Runner, RunnerError};
@@ -42,6 +43,8 @@ pub(crate) use view::AdapterView;
 const CALLS_AT_A_TIME: usize = 4;
 /// So many of them about one hosting.
 const CALLS_OF_ONE_AT_A_TIME: usize = 2;
+/// At most so long between two tries to load what could not be loaded at the start.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// All adapters.
 #[derive(Debug)]
@@ -50,8 +53,7 @@ pub(crate) struct Adapters {
     adapters: PathBuf,
     operators: PathBuf,
     loaded: Mutex<BTreeMap<AdapterName, Arc<Adapter>>>,
-    /// Whether all that were installed at the start have been tried.
-    has_begun: AtomicBool,
+    awaited: Awaited,
     tls: OnceLock<Tls>,
 }
 
@@ -67,21 +69,35 @@ impl Adapters {
             adapters,
             operators,
             loaded: Mutex::default(),
-            has_begun: AtomicBool::new(false),
+            awaited: Awaited::default(),
             tls: OnceLock::new(),
         }
     }
 
-    /// Loads all that are installed. One that cannot be loaded is said in the log, and is not there.
+    /// Loads all that are installed. Tries again, with growing pauses, while something that is needed does not work. One
+    /// that cannot be loaded is said in the log, and is not there.
     pub(crate) async fn load_all(&self, serve: &Serve) {
         let folder = self.adapters.clone();
-        let names = serve.blocking(move || installed::names(&folder)).await;
-        for name in names.into_iter().flatten() {
-            if let Err(problem) = self.load(serve, &name).await {
-                tracing::error!(adapter = name.as_str(), detail = problem.detail, "an adapter was not loaded");
+        let Ok(names) = serve.blocking(move || installed::names(&folder)).await else { return };
+        self.awaited.begin(names);
+        let mut pause = Duration::from_secs(1);
+        loop {
+            for name in self.awaited.names() {
+                let Err(problem) = self.load(serve, &name).await else { continue };
+                let adapter = name.as_str();
+                if problem.is_temporary() {
+                    tracing::warn!(adapter, detail = problem.detail, "an adapter is not loaded yet; it is tried again");
+                } else {
+                    tracing::error!(adapter, detail = problem.detail, "an adapter was not loaded");
+                    self.awaited.forget(&name);
+                }
             }
+            if self.awaited.names().is_empty() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.has_begun.store(true, Ordering::Release);
     }
 
     /// Loads what is installed under a name, in place of what was loaded before. Compiles it if there is need.
@@ -107,12 +123,14 @@ impl Adapters {
         });
         let view = adapter.view(&terms);
         self.loaded().insert(name.clone(), adapter);
+        self.awaited.forget(name);
         tracing::info!(adapter = name.as_str(), exports = ?view.exports, "an adapter was loaded");
         Ok(view)
     }
 
     /// Forgets an adapter, whether it is installed or not; false if it was not loaded.
     pub(crate) async fn unload(&self, serve: &Serve, name: &AdapterName) -> Result<bool, Problem> {
+        self.awaited.forget(name);
         let was_loaded = self.loaded().remove(name).is_some();
         self.stop(serve, name).await?;
         Ok(was_loaded)
@@ -145,20 +163,19 @@ impl Adapters {
         self.ask_if(serve, hosting, function, (arguments, secrets), &|| Ok(())).await
     }
 
-    /// The first adapter of a hosting that exports the interface.
+    /// The first adapter of a hosting that exports the interface. One that is still to be loaded may be it: no other
+    /// is taken in its place.
     pub(crate) fn serving(&self, hosting: &Hosting, interface: &str) -> Result<AdapterName, Problem> {
         let loaded = self.loaded();
-        let exports = |name: &AdapterName| loaded.get(name).is_some_and(|adapter| adapter.exports(interface));
-        let named = hosting.adapters.iter().filter_map(|name| name.parse().ok());
-        let none = || {
-            if !hosting.adapters.is_empty() && !self.has_begun.load(Ordering::Acquire) {
-                let detail = "adapters are being loaded: the agent was started just now";
-                return Problem::new(Code::Unavailable, detail).retry_after(1);
+        for name in hosting.adapters.iter().filter_map(|name| name.parse().ok()) {
+            match loaded.get(&name) {
+                Some(adapter) if adapter.exports(interface) => return Ok(name),
+                None if self.awaited.contains(&name) => return Err(self.not_loaded(&name)),
+                _ => {}
             }
-            let detail = format!("no adapter of the hosting {} serves {interface}", hosting.id);
-            Problem::new(Code::Unsupported, detail)
-        };
-        named.into_iter().find(exports).ok_or_else(none)
+        }
+        let detail = format!("no adapter of the hosting {} serves {interface}", hosting.id);
+        Err(Problem::new(Code::Unsupported, detail))
     }
 
     /// The same for somebody: what they may not do any more when it is their turn is not done.
@@ -184,7 +201,7 @@ impl Adapters {
         (arguments, secrets): (Map<String, Value>, Secrets),
         still_allowed: StillAllowed<'_>,
     ) -> Result<Value, Problem> {
-        let adapter = self.loaded().get(name).cloned().ok_or_else(|| Problem::not_found("adapter"))?;
+        let adapter = self.loaded().get(name).cloned().ok_or_else(|| self.not_loaded(name))?;
         adapter.refuse_if_put_aside()?;
         // Before the place, so that changes that wait for one another leave places to others.
         let _turn =
@@ -221,6 +238,14 @@ impl Adapters {
                 Err(broken(&error))
             }
         }
+    }
+
+    fn not_loaded(&self, name: &AdapterName) -> Problem {
+        if self.awaited.contains(name) {
+            let detail = format!("the adapter {name} is not loaded yet: the agent was started just now");
+            return Problem::new(Code::Unavailable, detail).retry_after(1);
+        }
+        Problem::not_found("adapter")
     }
 
     /// Whether any adapter that is loaded exports the interface.
@@ -323,11 +348,17 @@ mod tests {
     fn what_is_not_loaded_yet_is_told_apart_from_what_nothing_serves() {
         let folder = Path::new("/nonexistent");
         let adapters = Adapters::new(Broker::at(folder), folder, folder);
-        let with = Hosting { adapters: vec!["linux".into()], ..sample::hosting(Vec::new()) };
-        let without = Hosting { adapters: Vec::new(), ..with.clone() };
-        let told = |hosting: &Hosting| adapters.serving(hosting, "cron").unwrap_err().code;
-        assert_eq!((told(&with), told(&without)), (Code::Unavailable, Code::Unsupported));
-        adapters.has_begun.store(true, Ordering::Release);
-        assert_eq!((told(&with), told(&without)), (Code::Unsupported, Code::Unsupported));
+        let of = |names: &[&str]| Hosting {
+            adapters: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..sample::hosting(Vec::new())
+        };
+        let told = |names: &[&str]| adapters.serving(&of(names), "cron").unwrap_err().code;
+        assert_eq!((told(&["linux"]), told(&[])), (Code::Unavailable, Code::Unsupported));
+        let name = |name: &str| name.parse::<AdapterName>().unwrap();
+        adapters.awaited.begin([name("cpanel"), name("linux")]);
+        adapters.awaited.forget(&name("linux"));
+        assert_eq!((told(&["linux"]), told(&["linux", "cpanel"])), (Code::Unsupported, Code::Unavailable));
+        adapters.awaited.forget(&name("cpanel"));
+        assert_eq!(told(&["linux", "cpanel"]), Code::Unsupported);
     }
 }
