@@ -128,8 +128,8 @@ fn endless(home: &Path) -> [&'static str; 5] {
     again_and_again(home, "headers", b"", &gzip(&header.as_bytes().repeat(2048)));
     again_and_again(home, "zeros", b"", &gzip(&vec![0; 1 << 20]));
     again_and_again(home, "parts", &gzip(b""), &gzip(b""));
-    // Stored blocks of no length.
-    again_and_again(home, "blocks", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", b"\0\0\0\xff\xff");
+    // Four blocks in five bytes, each of which ends at once, and has its code built first.
+    again_and_again(home, "blocks", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", b"\x02\x08\x20\x80\x00");
     ["skipped", "headers", "zeros", "parts", "blocks"]
 }
 
