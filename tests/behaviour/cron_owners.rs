@@ -9,6 +9,7 @@ use std::time::Duration;
 use latchkey_tests::api::Api;
 use latchkey_tests::audit::all_rows;
 use latchkey_tests::databases::sql;
+use latchkey_tests::exchange::Response;
 use latchkey_tests::shares::Share;
 use latchkey_tests::waiting::eventually;
 use serde_json::{Value, json};
@@ -139,16 +140,21 @@ impl Drop for SlowCrontab<'_> {
     }
 }
 
+/// What the owner does when somebody's entry is to run something else.
+fn change_by_owner<'n>(clock: &Clock<'n>, id: &str) -> impl FnOnce() -> Response + Send + use<'n> {
+    let (owner, change) = (clock.owner(), json!({ "id": id, "command": "echo of the owner" }));
+    move || owner.operate(SITE, "cron.update", &change)
+}
+
 fn a_change_that_hangs_leaves_the_entry_named_as_unconfirmed_and_nothing_comes_later(node: &Node) {
     let clock = Clock::new(node);
     let slow = SlowCrontab::new(node);
     let guest = clock.guest();
     let id = made(&create(&guest.person(), "echo of a guest"));
     slow.hang();
-    let (owner, ours) = (clock.owner(), id.clone());
+    let change = change_by_owner(&clock, &id);
     let refused = thread::scope(|scope| {
-        let change = json!({ "id": ours, "command": "echo of the owner" });
-        let updated = scope.spawn(move || owner.operate(SITE, "cron.update", &change));
+        let updated = scope.spawn(change);
         slow.is_begun();
         let stopwatch = Stopwatch::start();
         let ended = guest.revoke();
@@ -187,10 +193,9 @@ fn an_entry_that_is_taken_over_while_its_share_ends_stays(node: &Node) {
     let guest = clock.guest();
     let id = made(&create(&guest.person(), "echo of a guest"));
     slow.hang();
-    let (owner, ours) = (clock.owner(), id.clone());
+    let change = change_by_owner(&clock, &id);
     thread::scope(|scope| {
-        let change = json!({ "id": ours, "command": "echo of the owner" });
-        let updated = scope.spawn(move || owner.operate(SITE, "cron.update", &change));
+        let updated = scope.spawn(change);
         slow.is_begun();
         let ended = guest.revoke();
         assert!(ended["unconfirmed"].to_string().contains(&id), "{ended}");

@@ -16,6 +16,7 @@ use latchkey_protocol::{Creation, FileAccessMode, FileFault, Links, OpenHow, Sit
 use tokio::task::JoinError;
 
 use crate::accounts::QuotaMib;
+use crate::file_manager::FileKind;
 use crate::files::FilesUnavailable;
 use crate::request::spawn_blocking;
 use crate::serve::Serve;
@@ -25,10 +26,6 @@ const COUNT: &[u8] = b".ftpquota";
 
 /// A longer measurement is given up, before ftpauth gives up waiting.
 const MEASURE_MAX: Duration = Duration::from_secs(8);
-
-/// The kind of a file in its mode, and that of a regular one.
-const KIND: u32 = 0o170_000;
-const REGULAR: u32 = 0o100_000;
 
 /// The accounts with a quota that have sessions.
 #[derive(Default)]
@@ -121,7 +118,7 @@ impl Drop for Counting {
 /// How many bytes the server is to allow, after its count was set right if nobody keeps it so.
 async fn allowed(tree: &Tree, limit: u64, count: Count) -> Result<u64, CountError> {
     let path = SitePath::parse(COUNT)?;
-    let is_there = tree.stat(&path, Links::Meant).await.is_ok_and(|found| found.mode & KIND == REGULAR);
+    let is_there = tree.stat(&path, Links::Meant).await.is_ok_and(|found| FileKind::of(&found) == FileKind::File);
     if count == Count::Right && is_there {
         return Ok(limit);
     }

@@ -3,7 +3,7 @@
 use latchkey_files::client::FilesError;
 use latchkey_protocol::{ArchiveFlaw, ArchiveFormat, BadArchive, FileFault, Links, SitePath};
 
-use super::{Home, hidden, problem};
+use super::{FileKind, Home, hidden, problem};
 use crate::problem::{Code, Problem};
 
 /// How many files and folders are packed by their names.
@@ -67,7 +67,7 @@ pub(crate) fn check_paths(paths: &[SitePath]) -> Result<(), Problem> {
 pub(crate) async fn check_there(home: &Home, paths: &[SitePath]) -> Result<(), Problem> {
     for path in paths {
         let found = home.tree.stat(path, Links::Meant).await.map_err(|error| at(path, problem(error)))?;
-        if !matches!(found.mode & 0o170_000, 0o100_000 | 0o040_000) {
+        if !matches!(FileKind::of(&found), FileKind::File | FileKind::Folder) {
             return Err(Problem::conflict(format!("{path}: expected a file or a folder, not a link or a device")));
         }
         hidden::check(home, "paths", path).await?;
@@ -78,9 +78,9 @@ pub(crate) async fn check_there(home: &Home, paths: &[SitePath]) -> Result<(), P
 /// Whether it is a file that can be read at all.
 pub(crate) async fn check_archive(home: &Home, path: &SitePath) -> Result<(), Problem> {
     let found = home.tree.stat(path, Links::Followed).await.map_err(problem)?;
-    match found.mode & 0o170_000 {
-        0o100_000 => Ok(()),
-        0o040_000 => Err(problem(FileFault::IsADirectory.into())),
+    match FileKind::of(&found) {
+        FileKind::File => Ok(()),
+        FileKind::Folder => Err(problem(FileFault::IsADirectory.into())),
         _ => Err(problem(FileFault::NotRegular.into())),
     }
 }
@@ -94,7 +94,7 @@ pub(crate) async fn check_free(home: &Home, path: &SitePath) -> Result<(), Probl
     }
     let (folder, _) = path.split().ok_or_else(|| Problem::invalid("to", "expected something in the home"))?;
     let found = home.tree.stat(&folder, Links::Followed).await.map_err(|error| at(&folder, problem(error)))?;
-    if found.mode & 0o170_000 != 0o040_000 {
+    if FileKind::of(&found) != FileKind::Folder {
         return Err(at(&folder, problem(FileFault::NotADirectory.into())));
     }
     hidden::check(home, "to", path).await

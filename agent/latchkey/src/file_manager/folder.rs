@@ -14,7 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
 use super::download::PIECE_BYTES;
-use super::{Home, hidden, problem};
+use super::{FileKind, Home, hidden, problem};
 use crate::problem::Problem;
 
 /// A zip that is being written. Dropped, it is written no further.
@@ -32,7 +32,7 @@ impl Zipped {
     /// Begins with a folder.
     pub(crate) async fn begin(home: &Home, path: &SitePath) -> Result<Self, Problem> {
         let found = home.tree.stat(path, Links::Meant).await.map_err(problem)?;
-        if found.mode & 0o170_000 != 0o040_000 {
+        if FileKind::of(&found) != FileKind::Folder {
             return Err(problem(FileFault::NotADirectory.into()));
         }
         hidden::check(home, "path", path).await?;

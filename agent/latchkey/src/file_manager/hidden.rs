@@ -3,7 +3,7 @@
 
 use latchkey_protocol::{AttributeChanges, FileFault, HIDDEN_FOLDER, Links, SitePath};
 
-use super::{Home, problem};
+use super::{FileKind, Home, problem};
 use crate::problem::Problem;
 
 /// Its name.
@@ -72,7 +72,7 @@ async fn ensure_folder(home: &Home, path: &SitePath) -> Result<(), Problem> {
         Err(error) => return Err(problem(error)),
     }
     let found = home.tree.stat(path, Links::Meant).await.map_err(problem)?;
-    if found.mode & 0o170_000 != 0o040_000 {
+    if FileKind::of(&found) != FileKind::Folder {
         return Err(Problem::conflict(format!("expected {path} in the home to be a folder; move it away")));
     }
     if found.mode & 0o7777 != 0o700 {

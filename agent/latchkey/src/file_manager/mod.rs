@@ -30,7 +30,7 @@ pub(crate) use path::{HomePath, encode};
 pub(crate) use problem::{problem, problem_of_write};
 pub(crate) use tag::Tag;
 pub(crate) use tidy::tidy;
-pub(crate) use view::{FileMode, FileView};
+pub(crate) use view::{FileKind, FileMode, FileView};
 
 /// What the calls of the file manager have to agree on.
 #[derive(Default)]

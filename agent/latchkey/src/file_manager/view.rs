@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Home, HomePath, encode};
 
-const KIND: u32 = 0o170_000;
-
 /// A file, a folder or a link.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct FileView {
@@ -51,19 +49,25 @@ pub(crate) enum FileKind {
 #[schemars(with = "String")]
 pub(crate) struct FileMode(pub(crate) u32);
 
+impl FileKind {
+    /// What attributes say.
+    pub(crate) const fn of(found: &FileAttributes) -> Self {
+        match found.mode & 0o170_000 {
+            0o100_000 => Self::File,
+            0o040_000 => Self::Folder,
+            0o120_000 => Self::Link,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl FileView {
     /// What is known of a path.
     pub(crate) fn of(home: &Home, path: SitePath, found: &FileAttributes) -> Self {
-        let kind = match found.mode & KIND {
-            0o100_000 => FileKind::File,
-            0o040_000 => FileKind::Folder,
-            0o120_000 => FileKind::Link,
-            _ => FileKind::Other,
-        };
         let is_own = found.uid == home.uid;
         Self {
             name: path.split().map_or_else(String::new, |(_, name)| encode(name)),
-            kind,
+            kind: FileKind::of(found),
             size_bytes: found.size,
             mode: FileMode(found.mode & 0o7777),
             owner: if is_own { home.hosting.system_user.clone() } else { found.uid.to_string() },

@@ -258,25 +258,12 @@ fn word(state: JobState) -> Result<String, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample;
     use crate::store::Store;
 
     fn job(id: &str, created_at: Timestamp) -> Job {
-        Job {
-            id: id.into(),
-            operation: "cron.run".into(),
-            hosting: "demo".parse().unwrap(),
-            instance: "live".parse().unwrap(),
-            actor: Actor::Panel,
-            share: Some(ShareId::from_number(7)),
-            state: JobState::Queued,
-            percent: 0,
-            steps: Vec::new(),
-            output: None,
-            output_dropped: false,
-            error: None,
-            created_at,
-            ended_at: None,
-        }
+        let share = Some(ShareId::from_number(7));
+        Job { id: id.into(), share, state: JobState::Queued, ..sample::job(created_at) }
     }
 
     fn at(second: i64) -> Timestamp {

@@ -21,7 +21,7 @@ use std::{
 };
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
-use latchkey_protocol::{ArchiveFlaw, ArchiveFormat, BadArchive, FileFault, FileTaskDone, FileWork};
+use latchkey_protocol::{ArchiveFlaw, ArchiveFormat, BadArchive, FileFault, FileTaskDone, FileWork, Links};
 use rustix::fs::{FileType, Mode, OFlags};
 
 use self::{
@@ -30,7 +30,7 @@ use self::{
     pack_tar::TarPack,
     pack_zip::ZipPack,
     stop::{Stop, fault_of_write},
-    stream::{Counted, Unfolded},
+    stream::Counted,
     unpack::Unpacking,
 };
 use super::{
@@ -60,13 +60,13 @@ pub(super) fn archive(from: &[Rooted], to: &Rooted, format: ArchiveFormat, term:
         }
         ArchiveFormat::TarZst => {
             let budget = Budget::of_new(term);
-            let encoder = zstd::stream::write::Encoder::new(Counted::new(file, &budget), ZSTD);
-            let encoder = Unfolded::new(encoder.map_err(|error| fault_of_write(&error))?, &budget);
+            let encoder = zstd::stream::write::Encoder::new(Counted::packed(file, &budget), ZSTD);
+            let encoder = Counted::unfolded(encoder.map_err(|error| fault_of_write(&error))?, &budget);
             let (work, zstd) = pack(from, TarPack::new(encoder), term)?;
             finish(zstd.into_inner().finish()).map(|()| work)
         }
     }?;
-    let written = to.handle(latchkey_protocol::Links::Meant)?;
+    let written = to.handle(Links::Meant)?;
     work.bytes = u64::try_from(look_at(&written)?.st_size).unwrap_or_default();
     Ok(work)
 }
@@ -113,18 +113,18 @@ fn unpack(file: File, into: &mut Unpacking<'_>, term: &Term) -> Result<(), Stop>
     match head.get(..known).unwrap_or_default() {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => unpack_zip::unpack(file, &budget, into),
         [0x1f, 0x8b, ..] => {
-            let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::new(file, &budget));
-            unpack_tar::unpack(Unfolded::new(MultiGzDecoder::new(packed), &budget), into)
+            let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::packed(file, &budget));
+            unpack_tar::unpack(Counted::unfolded(MultiGzDecoder::new(packed), &budget), into)
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::new(file, &budget));
+            let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::packed(file, &budget));
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(Stop::of_read)?;
             decoder.window_log_max(WINDOW_LOG_MAX).map_err(Stop::of_read)?;
-            unpack_tar::unpack(Unfolded::new(decoder, &budget), into)
+            unpack_tar::unpack(Counted::unfolded(decoder, &budget), into)
         }
         plain if plain.get(257..262) == Some(b"ustar") => {
-            let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::new(file, &budget));
-            unpack_tar::unpack(Unfolded::new(packed, &budget), into)
+            let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::packed(file, &budget));
+            unpack_tar::unpack(Counted::unfolded(packed, &budget), into)
         }
         _ => Err(ArchiveFlaw::Unknown.into()),
     }

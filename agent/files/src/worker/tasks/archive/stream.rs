@@ -10,71 +10,51 @@ use latchkey_protocol::FileFault;
 
 use super::{super::term::Term, limits::Budget, stop::Stop};
 
-/// Bytes of an archive.
-pub(super) struct Counted<'b, R> {
-    inner: R,
+/// Bytes that pass, each counted in a budget; an error as soon as they are too many.
+pub(super) struct Counted<'b, T> {
+    inner: T,
     budget: &'b Budget<'b>,
+    count: Count<'b>,
 }
 
-impl<'b, R> Counted<'b, R> {
-    pub(super) const fn new(inner: R, budget: &'b Budget<'b>) -> Self {
-        Self { inner, budget }
+type Count<'b> = fn(&Budget<'b>, usize) -> Result<(), Stop>;
+
+impl<'b, T> Counted<'b, T> {
+    /// Those of an archive.
+    pub(super) fn packed(inner: T, budget: &'b Budget<'b>) -> Self {
+        Self { inner, budget, count: Budget::packed }
+    }
+
+    /// Those that it unfolds to.
+    pub(super) fn unfolded(inner: T, budget: &'b Budget<'b>) -> Self {
+        Self { inner, budget, count: Budget::unfolded }
+    }
+
+    pub(super) const fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    pub(super) fn into_inner(self) -> T {
+        self.inner
+    }
+
+    fn counted(&self, bytes: usize) -> io::Result<usize> {
+        (self.count)(self.budget, bytes).map_err(Stop::within)?;
+        Ok(bytes)
     }
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        self.budget.packed(count).map_err(Stop::within)?;
-        Ok(count)
+        let bytes = self.inner.read(into)?;
+        self.counted(bytes)
     }
 }
 
 impl<W: Write> Write for Counted<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.budget.packed(count).map_err(Stop::within)?;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// What an archive unfolds to; an error as soon as that is too much.
-pub(super) struct Unfolded<'b, R> {
-    inner: R,
-    budget: &'b Budget<'b>,
-}
-
-impl<'b, R> Unfolded<'b, R> {
-    pub(super) const fn new(inner: R, budget: &'b Budget<'b>) -> Self {
-        Self { inner, budget }
-    }
-
-    pub(super) const fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    pub(super) fn into_inner(self) -> R {
-        self.inner
-    }
-}
-
-impl<R: Read> Read for Unfolded<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        self.budget.unfolded(count).map_err(Stop::within)?;
-        Ok(count)
-    }
-}
-
-impl<W: Write> Write for Unfolded<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.budget.unfolded(count).map_err(Stop::within)?;
-        Ok(count)
+        let written = self.inner.write(bytes)?;
+        self.counted(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

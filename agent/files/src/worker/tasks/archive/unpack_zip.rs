@@ -17,7 +17,7 @@ use super::{
     limits::{BUFFER_BYTES, Budget, ENTRIES_MAX},
     name::EntryName,
     stop::Stop,
-    stream::{Counted, Unfolded},
+    stream::Counted,
     unpack::{Attributes, Unpacking},
 };
 
@@ -98,14 +98,14 @@ fn unpack_entry(
         let is_empty = record.uncompressed_size_hint() == 0;
         return if is_empty { into.directory(&at, attributes) } else { Err(ArchiveFlaw::Ambiguous.into()) };
     }
-    let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::new(entry.reader(), budget));
+    let packed = BufReader::with_capacity(BUFFER_BYTES, Counted::packed(entry.reader(), budget));
     match record.compression_method() {
         CompressionMethod::STORE => {
-            let mut content = Checked::new(Unfolded::new(packed, budget), record);
+            let mut content = Checked::new(Counted::unfolded(packed, budget), record);
             into.file(&at, attributes, &mut content).map(drop)
         }
         CompressionMethod::DEFLATE => {
-            let mut content = Checked::new(Unfolded::new(DeflateDecoder::new(packed), budget), record);
+            let mut content = Checked::new(Counted::unfolded(DeflateDecoder::new(packed), budget), record);
             into.file(&at, attributes, &mut content)?;
             let read = content.inner.get_ref().total_in();
             if read == record.compressed_size_hint() { Ok(()) } else { Err(ArchiveFlaw::Size.into()) }
