@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use latchkey_tests::browser::field_of;
+use latchkey_tests::file_accounts::{Account, quoted};
 use latchkey_tests::shares::{Share, person, pinned_editor, share};
 use latchkey_tests::waiting::{eventually, until_the_next_second};
 use latchkey_tests::wp_admin;
@@ -18,6 +19,7 @@ crate::trials! {
         what_a_guest_with_code_left_on_the_hosting_is_named_and_what_was_there_before_is_not;
     alone:
         what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_share_later,
+        what_a_guest_left_who_never_came_to_wp_admin_is_named_and_nothing_of_one_who_only_looked,
         what_a_request_that_outlived_the_end_wrote_is_named_although_serve_was_killed_in_between;
 }
 
@@ -131,6 +133,47 @@ fn what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_sh
     });
     named(&share.shown()["residue"], "php_file", "late.php");
     std::fs::remove_file(site.docroot.join("wp-content/uploads/late.php")).unwrap();
+}
+
+fn what_a_guest_left_who_never_came_to_wp_admin_is_named_and_nothing_of_one_who_only_looked(node: &Node) {
+    const SITE: &str = "second";
+    let docroot = node.instance(SITE).unwrap().docroot;
+    let guest = |terms: Value| share(node, SITE, &person("guest"), &terms);
+    let with = |privilege: &str| guest(json!({ "role": "custom", "privileges": [privilege] }));
+    until_the_next_second();
+    let by_files = with("hosting.manage_file_manager");
+    let file = json!({ "path": format!("sites/{SITE}/by-files.php"), "content": "<?php" });
+    by_files.person().operate(SITE, "file.write", &file).done();
+    let by_cron = with("hosting.manage_cron");
+    let entry = json!({ "schedule": "0 4 * * *", "command": format!("touch sites/{SITE}/by-cron.php") });
+    let entry = by_cron.person().operate(SITE, "cron.create", &entry).done();
+    by_cron.person().operate(SITE, "cron.run", &json!({ "id": entry["id"] })).done();
+    eventually("the entry has run", || docroot.join("by-cron.php").exists());
+    let by_sftp = guest(json!({ "role": "custom", "privileges": [], "file_access": { "kind": "sftp" } }));
+    let account = Account::of(node, &by_sftp);
+    std::fs::write(account.local("local"), "<?php").unwrap();
+    account.sftp(&format!("put {} by-sftp.php", quoted(&account.local("local")))).unwrap();
+    let looked = with("hosting.manage_file_manager");
+    looked.person().operate(SITE, "file.list", &json!({ "path": format!("sites/{SITE}") })).done();
+    std::fs::write(docroot.join("by-the-owner.php"), "<?php").unwrap();
+
+    named(&by_files.suspend()["residue"], "php_file", "by-files.php");
+    by_files.reinstate();
+    let file = json!({ "path": format!("sites/{SITE}/again.php"), "content": "<?php" });
+    by_files.person().operate(SITE, "file.write", &file).done();
+    node.serve().unwrap().crash().unwrap();
+    assert_eq!(looked.revoke()["residue"], json!([]), "nothing of this could be theirs");
+    let ended = by_files.revoke();
+    named(&ended["residue"], "php_file", "again.php");
+    named(&ended["residue"], "php_file", "by-files.php");
+    for (share, name) in [(by_cron, "by-cron.php"), (by_sftp, "by-sftp.php")] {
+        let ended = share.revoke();
+        named(&ended["residue"], "php_file", &format!("sites/{SITE}/{name}"));
+        assert_eq!(share.shown()["residue"], ended["residue"]);
+    }
+    for name in ["by-files.php", "again.php", "by-cron.php", "by-sftp.php", "by-the-owner.php"] {
+        std::fs::remove_file(docroot.join(name)).unwrap();
+    }
 }
 
 fn what_a_request_that_outlived_the_end_wrote_is_named_although_serve_was_killed_in_between(node: &Node) {

@@ -64,6 +64,15 @@ impl Reach {
     }
 }
 
+impl Privilege {
+    /// Whether it lets somebody make themselves an administrator of the site.
+    pub fn amounts_to_administrator(self) -> bool {
+        let mut reach = Reach::default();
+        self.entry().reach.iter().for_each(|word| of_word(&mut reach, self, *word, false));
+        reach.effective_admin
+    }
+}
+
 const RUNS_CODE: &str = "runs code as the site's system user, so a pinned Log In As is no limit";
 const SHARED_USER: &str = "the sites of this hosting share one system user";
 

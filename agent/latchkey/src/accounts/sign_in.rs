@@ -15,6 +15,7 @@ use crate::problem::chain;
 use crate::serve::Serve;
 use crate::store::accounts;
 use crate::token::random_hex;
+use crate::wordpress::first_use;
 
 /// No login is longer: a name, a number, a dot and an id.
 const LONGEST_LOGIN: usize = 64;
@@ -148,6 +149,13 @@ pub(crate) struct Entrance {
 /// Begins a session of somebody who has signed in. From here on whoever ends their access kills it with this switch.
 pub(crate) async fn enter(serve: &Arc<Serve>, who: SignedIn, switch: Arc<dyn Switch>) -> Result<Entrance, Refused> {
     let SignedIn { account, whose, rests_on, permit } = who;
+    if !permit.is_read_only() {
+        let kept = first_use::keep_before_change(serve, permit.share()).await;
+        kept.map_err(|problem| {
+            tracing::warn!(detail = %problem.detail, "what a hosting has cannot be kept, so nobody is let in");
+            Refused
+        })?;
+    }
     let id = random_hex().map_err(|_| Refused)?;
     let session = FileSession {
         id: id.clone(),

@@ -6,7 +6,7 @@ use axum::http::header::{
     IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use latchkey_access::rows::{FileRead, FileWrite};
-use latchkey_access::{Operation, Permit, decide};
+use latchkey_access::{Operation, Permit};
 use latchkey_protocol::SitePath;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use schemars::JsonSchema;
@@ -21,6 +21,7 @@ use crate::file_manager::folder::Zipped;
 use crate::file_manager::text::{Before, Known};
 use crate::file_manager::upload::{self, Arriving, Came, Part};
 use crate::file_manager::{Home, HomePath, Tag};
+use crate::operations::decide_to_run;
 use crate::problem::{Code, Problem};
 use crate::store::audit::Outcome;
 
@@ -48,7 +49,7 @@ pub(crate) struct Uploaded {
 /// Lets the call begin with its file: the permit comes before anything that was sent is looked at.
 async fn begin<O: Operation>(call: &Call) -> Result<(Permit<O>, HomePath, OpenWork, Home), Problem> {
     let serve = &call.serve;
-    let permit = decide::<O>(&serve.state.table(), call.actor(), &call.instance()?, serve.state.clock.now())?;
+    let permit = decide_to_run::<O>(serve, call.actor(), &call.instance()?).await?;
     let path = HomePath::of_url(call.param("path"))?;
     let work = open_work(serve, &permit, WorkKind::Transfer, &call.caller)?;
     let home = work.unless_stopped(Home::of(serve, &permit)).await??;

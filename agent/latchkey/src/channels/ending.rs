@@ -49,7 +49,7 @@ pub(crate) async fn close(serve: &Arc<Serve>, taken: Taken) -> Ended {
 
 async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
     let mut ended = Ended::default();
-    let Taken { wordpress, gateway, killed, cron, residue } = taken;
+    let Taken { wordpress, gateway, killed, cron, used, residue } = taken;
     ended.residue = residue;
     if !gateway.is_empty() {
         ended.closed.gateway = u32::try_from(gateway.len()).unwrap_or(u32::MAX);
@@ -58,7 +58,7 @@ async fn close_all(serve: Arc<Serve>, taken: Taken) -> Ended {
         log_failure(removed.await);
     }
     let until = tokio::time::Instant::now() + TIME_FOR_LOOKS;
-    let shares = shares_that_ended(&serve, &wordpress);
+    let shares = &shares_that_ended(&serve, &wordpress) | &used;
     // Side by side: neither has to wait for the other.
     let ((closed, unconfirmed), (still_there, kept), ()) = tokio::join!(
         switched::close(&serve, killed, TIME_FOR_SITES),

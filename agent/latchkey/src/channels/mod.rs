@@ -14,9 +14,10 @@ mod looks;
 mod model;
 mod switched;
 mod sync;
+mod used;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ use crate::cron::{Leaving, Resting};
 use crate::store::StoreError;
 use crate::store::cron_entries;
 use crate::store::gateway_rows::{self, GatewaySession};
-use crate::store::residue::Residue;
+use crate::store::residue::{self, Residue};
 use crate::store::wordpress_sessions::{self, KeptSession, Look, WordpressSession};
 use crate::token::TokenHash;
 use at_once::AtOnce;
@@ -45,6 +46,7 @@ use endings::{Begun, Endings};
 use gate::{Gate, Way};
 use switched::{Killed, Lingering};
 use sync::{Mutex, locked};
+use used::Used;
 
 /// One live way in.
 #[derive(Debug, Clone)]
@@ -158,15 +160,17 @@ pub(crate) struct Taken {
     killed: Vec<Killed>,
     /// Cron entries that rested on what ended.
     cron: Vec<Leaving>,
+    /// Shares that ended and may have left something on their hosting.
+    used: BTreeSet<ShareId>,
     /// What the change that took them leaves behind.
     residue: Vec<Residue>,
 }
 
 impl Taken {
     /// Whether there is nothing to close and nothing to tell.
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let is_closed = self.wordpress.is_empty() && self.gateway.is_empty() && self.killed.is_empty();
-        is_closed && self.cron.is_empty() && self.residue.is_empty()
+        is_closed && self.cron.is_empty() && self.used.is_empty() && self.residue.is_empty()
     }
 
     /// These, with what the change that took them leaves behind.
@@ -181,6 +185,7 @@ impl Taken {
         self.gateway.extend(others.gateway);
         self.killed.extend(others.killed);
         self.cron.extend(others.cron);
+        self.used.extend(others.used);
         self.residue.extend(others.residue);
         self
     }
@@ -202,6 +207,7 @@ pub(crate) struct Channels {
     lingering: Lingering,
     /// Cron entries are no way in, and end as channels do.
     pub(crate) cron: Resting,
+    pub(crate) used: Used,
     pub(crate) at_once: AtOnce,
 }
 
@@ -211,8 +217,10 @@ impl Channels {
         let (gate, lingering) = (Gate::new(table), Lingering::default());
         let cron = Resting::default();
         cron.keep(cron_entries::on_shares(connection)?);
+        let used = Used::default();
+        used.keep(residue::used_shares(connection)?);
         let (by_token, at_once) = (Mutex::default(), AtOnce::default());
-        let channels = Self { gate, endings: Endings::new(), by_token, lingering, cron, at_once };
+        let channels = Self { gate, endings: Endings::new(), by_token, lingering, cron, used, at_once };
         for (token, session) in gateway_rows::load_sessions(connection, now)? {
             channels.register(Channel::Gateway(token, session));
         }
@@ -303,7 +311,8 @@ impl Channels {
         let is_dead = |table: &AccessTable, channel: &Channel| is_gone(channel, now) || !channel.is_allowed(table, now);
         let (gone, dead) = self.gate.swap(table, is_dead).into_iter().partition::<Vec<_>, _>(|one| is_gone(one, now));
         self.forget_tokens(&gone);
-        self.begin(dead).and(self.take_dead_entries(now))
+        let used = self.used.take_dead(&self.table(), now);
+        self.begin(dead).and(self.take_dead_entries(now)).and(Taken { used, ..Taken::default() })
     }
 
     /// Takes out the cron entries that the table does not allow.

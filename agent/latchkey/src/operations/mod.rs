@@ -18,7 +18,9 @@ mod sso;
 use std::sync::Arc;
 
 use axum::body::Body;
-use latchkey_access::{Hosting, InstanceId, Operation, OperationSpec, Permit, Runs, decide, operation_rows, rows};
+use latchkey_access::{
+    Actor, Effect, Hosting, InstanceId, Operation, OperationSpec, Permit, Runs, decide, operation_rows, rows,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +36,7 @@ use crate::problem::{Code, Problem};
 use crate::request;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
+use crate::wordpress::first_use;
 
 /// What may come of asking a site.
 pub(crate) const OF_A_SITE: &[u16] = &[504, 507];
@@ -174,9 +177,25 @@ macro_rules! dispatch {
 
 operation_rows!(dispatch);
 
+/// Decides on an operation that is run now. Before a share's person changes something for the first time in a way that
+/// amounts to an administrator, what the hosting has is kept: what is new when their access ends may be of theirs.
+pub(crate) async fn decide_to_run<O: Operation>(
+    serve: &Arc<Serve>,
+    actor: &Actor,
+    instance: &InstanceId,
+) -> Result<Permit<O>, Problem> {
+    let decided = || decide::<O>(&serve.state.table(), actor, instance, serve.state.clock.now());
+    let permit = decided()?;
+    if O::SPEC.effect == Effect::Read || !O::SPEC.privilege.amounts_to_administrator() {
+        return Ok(permit);
+    }
+    first_use::keep_before_change(serve, permit.share()).await?;
+    Ok(decided()?)
+}
+
 async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8]) -> Result<Answered, Problem> {
     let serve = &context.serve;
-    let permit = decide::<O>(&serve.state.table(), &context.caller.actor, instance, serve.state.clock.now())?;
+    let permit = decide_to_run::<O>(serve, &context.caller.actor, instance).await?;
     let note = Note { share: permit.share().map(|id| id.to_string()), ..Note::of(O::SPEC.name) };
     let note = note.on(instance).rule(permit.rule());
     if let Runs::Job { .. } = O::SPEC.runs {
@@ -185,7 +204,7 @@ async fn run_one<O: Run>(context: &Context, instance: &InstanceId, input: &[u8])
         return jobs::start(context, permit, input).await.map(Answered::Job);
     }
     let input = parse_body(input)?;
-    let output = if O::SPEC.effect == latchkey_access::Effect::Read {
+    let output = if O::SPEC.effect == Effect::Read {
         // On the heap: the deepest of all operations would otherwise be on the stack of every one.
         Box::pin(O::run(context, permit, input)).await
     } else {

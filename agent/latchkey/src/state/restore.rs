@@ -23,7 +23,7 @@ use crate::problem::{Code, Problem};
 use crate::store::audit::{self, Head, Outcome};
 use crate::store::backup::{self, BackupError, Copy};
 use crate::store::wordpress_sessions::{self, KeptSession};
-use crate::store::{self, Store, StoreError, access_rows, accounts, cron_entries, gateway_rows, mail_queue};
+use crate::store::{self, Store, StoreError, access_rows, accounts, cron_entries, gateway_rows, mail_queue, residue};
 
 /// What becomes of shares of which nothing is known but the backup: they may have ended or been narrowed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +230,7 @@ impl State {
         *self.uids.lock().unwrap_or_else(PoisonError::into_inner) = uids;
         wordpress_sessions::load(&copy.connection)?.into_iter().for_each(|kept| self.channels.keep(kept));
         self.channels.cron.keep(cron_entries::on_shares(&copy.connection)?);
+        self.channels.used.keep(residue::used_shares(&copy.connection)?);
         let dead = self.channels.swap(Arc::new(table), now);
         // Their rows are not in the backup, or without the keys and passwords that opened them: people begin again.
         let begins_again = |channel: &Channel| !matches!(channel, Channel::Wordpress(_));

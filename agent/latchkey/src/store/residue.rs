@@ -123,6 +123,31 @@ pub(crate) fn first_use(connection: &Connection, share: ShareId) -> Result<Optio
     }))
 }
 
+/// The shares that were used, and grant something as far as is written down.
+pub(crate) fn used_shares(connection: &Connection) -> Result<Vec<ShareId>, StoreError> {
+    let failed = StoreError::at;
+    let mut statement = connection
+        .prepare(
+            "SELECT share FROM first_uses JOIN shares ON shares.id = first_uses.share WHERE shares.state = 'active'",
+        )
+        .map_err(failed("read which shares were used"))?;
+    let found = statement.query_map([], |row| row.get(0)).map_err(failed("read which shares were used"))?;
+    let found: Vec<String> = found.collect::<Result<_, _>>().map_err(failed("read which shares were used"))?;
+    found.iter().map(|share| parsed("share id", share)).collect()
+}
+
+/// Keeps where a site has its code, of a share whose first use did not tell.
+pub(crate) fn save_folders(connection: &Connection, share: ShareId, folders: &[String]) -> Result<(), StoreError> {
+    let Some(first) = first_use(connection, share)?.filter(|first| first.before.folders.is_empty()) else {
+        return Ok(());
+    };
+    let before = Before { folders: folders.to_vec(), ..first.before };
+    connection
+        .execute("UPDATE first_uses SET before = ?2 WHERE share = ?1", params![share.to_string(), json(&before)?])
+        .map(drop)
+        .map_err(StoreError::at("write where a site has its code"))
+}
+
 /// Whether a share was used.
 pub(crate) fn is_used(connection: &Connection, share: ShareId) -> Result<bool, StoreError> {
     connection

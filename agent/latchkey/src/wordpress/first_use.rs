@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::later;
 use crate::cron;
-use crate::problem::chain;
+use crate::problem::{Problem, chain};
 use crate::serve::Serve;
 use crate::store::StoreError;
 use crate::store::cron_entries::{self, CronEntry};
@@ -63,7 +63,8 @@ pub(crate) fn expect(serve: &Arc<Serve>, share: ShareId, site: Site) {
     }
 }
 
-/// Keeps what the hosting has at the first use of a share. Call it before the person can do anything.
+/// Keeps what the hosting has at the first use of a share, and where its site has its code. Call it before the person can
+/// do anything.
 ///
 /// What the hosting did not say in time is kept as unknown, so that nothing is believed to be old that is new.
 pub(crate) async fn keep(
@@ -73,18 +74,38 @@ pub(crate) async fn keep(
     folders: Vec<String>,
 ) -> Result<(), StoreError> {
     let begun = serve.first_uses.take(share);
-    if serve.read(move |connection| residue::is_used(connection, share)).await? {
-        return Ok(());
-    }
-    let answer = match begun {
-        Some(begun) => tokio::time::timeout(PATIENCE, begun).await.ok().and_then(Result::ok),
-        None => tokio::time::timeout(PATIENCE, before(serve, &session.site)).await.ok(),
-    };
     let usable = |folder: &String| folder.len() <= LONGEST_FOLDER;
-    let folders = folders.into_iter().filter(usable).take(MOST_FOLDERS).collect();
-    let before = Before { folders, ..answer.unwrap_or_default() };
-    let (instance, site, at) = (session.instance.clone(), session.site.clone(), session.opened_at);
-    let first = FirstUse { share, instance, site, at, before };
+    let folders: Vec<String> = folders.into_iter().filter(usable).take(MOST_FOLDERS).collect();
+    if serve.read(move |connection| residue::is_used(connection, share)).await? {
+        // By another way in, which knew no folders.
+        serve.write(move |connection| residue::save_folders(connection, share, &folders)).await?;
+    } else {
+        let answer = match begun {
+            Some(begun) => tokio::time::timeout(PATIENCE, begun).await.ok().and_then(Result::ok),
+            None => tokio::time::timeout(PATIENCE, before(serve, &session.site)).await.ok(),
+        };
+        let before = Before { folders, ..answer.unwrap_or_default() };
+        let (instance, site, at) = (session.instance.clone(), session.site.clone(), session.opened_at);
+        save(serve, FirstUse { share, instance, site, at, before }).await?;
+    }
+    serve.state.channels.used.note(share);
+    Ok(())
+}
+
+/// The same of whoever comes in another way than by WP Admin. Decide after it: it takes a while.
+pub(crate) async fn keep_before_change(serve: &Arc<Serve>, share: Option<ShareId>) -> Result<(), Problem> {
+    let Some(share) = share.filter(|share| !serve.state.channels.used.contains(*share)) else { return Ok(()) };
+    let Some(instance) = serve.state.table().share(share).map(|share| share.instance.clone()) else { return Ok(()) };
+    if !serve.read(move |connection| residue::is_used(connection, share)).await? {
+        let (site, at) = (serve.site(&instance)?, serve.state.clock.now());
+        let before = tokio::time::timeout(PATIENCE, before(serve, &site)).await.unwrap_or_default();
+        save(serve, FirstUse { share, instance, site, at, before }).await?;
+    }
+    serve.state.channels.used.note(share);
+    Ok(())
+}
+
+async fn save(serve: &Arc<Serve>, first: FirstUse) -> Result<(), StoreError> {
     serve.write(move |connection| residue::save_first_use(connection, &first)).await
 }
 
