@@ -365,6 +365,7 @@ fn calls_leave_neither_descriptors_nor_processes(node: &Node) {
     let adapter = Adapter::installed(node, "many");
     adapter.write_operators_file("[grants]\nstate = true\n\n[limits]\ncpu_ms = 200\nlog_bytes = 4096\n");
     let _ = adapter.install(&["--unsigned"]).done();
+    adapter.begin_anew();
     works(&adapter);
     let [serve, broker] = [node.serve(), node.broker()].map(Result::unwrap);
     let counted = || {

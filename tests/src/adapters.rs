@@ -13,6 +13,7 @@ use xtask::process::Program;
 
 use crate::command_line::{Printed, latchkey, run};
 use crate::processes::{self, Process};
+use crate::waiting::eventually;
 
 /// The components, built once in a run.
 pub struct Components {
@@ -307,6 +308,20 @@ impl<'n> Adapter<'n> {
     pub fn listed(&self) -> Option<Value> {
         let listed = latchkey(self.node, &["adapter", "list", "--json"]).json();
         listed["items"].as_array().unwrap().iter().find(|row| row["name"] == self.name).cloned()
+    }
+
+    /// Restarts serve and waits until it has loaded all that are installed: each has a runner then, and nothing begins
+    /// another one beside the trial.
+    #[track_caller]
+    pub fn begin_anew(&self) {
+        self.node.serve().unwrap().restart().unwrap();
+        let folder = &self.node.agent().unwrap().paths().adapters;
+        let is_whole = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+        let installed = fs::read_dir(folder).unwrap().map(Result::unwrap).filter(is_whole).count();
+        eventually("all adapters are loaded", || {
+            let listed = latchkey(self.node, &["adapter", "list", "--json"]).json();
+            listed["items"].as_array().unwrap().len() == installed
+        });
     }
 
     /// Where it is installed.

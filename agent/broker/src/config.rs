@@ -218,7 +218,7 @@ fn default_calls() -> usize {
 }
 
 fn default_calls_per_hosting() -> usize {
-    4
+    6
 }
 
 fn default_files_worker() -> PathBuf {
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn the_documented_keys_are_enough() {
         let config = parse(GOOD).unwrap();
-        assert_eq!((config.php_calls, config.php_calls_per_hosting), (16, 4));
+        assert_eq!((config.php_calls, config.php_calls_per_hosting), (16, 6));
     }
 
     #[test]

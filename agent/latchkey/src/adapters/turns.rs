@@ -10,23 +10,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Whose turn it is, for each hosting that has work under way.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct Turns<K = HostingId> {
     at_once: usize,
-    hostings: Mutex<BTreeMap<HostingId, Arc<Semaphore>>>,
+    hostings: Mutex<BTreeMap<K, Arc<Semaphore>>>,
 }
 
 /// A turn; it ends on drop.
 #[derive(Debug)]
 pub(crate) struct Turn(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
-impl Turns {
+impl<K: Clone + Ord> Turns<K> {
     /// So many at a time.
     pub(crate) fn at_once(at_once: usize) -> Self {
         Self { at_once, hostings: Mutex::default() }
     }
 
     /// Waits for a turn, in the order of asking.
-    pub(crate) async fn take(&self, hosting: &HostingId) -> Turn {
+    pub(crate) async fn take(&self, hosting: &K) -> Turn {
         let turns = {
             let mut hostings = self.hostings.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody has a turn there, or waits for one.

@@ -62,7 +62,7 @@ impl Look {
     }
 }
 
-/// Looks at the sites whose time it is, each in a task of its own: one that hangs holds up no other.
+/// Looks at the sites whose time it is, each in a task of its own: one that hangs holds up none of another hosting.
 pub(crate) fn look_again(serve: &Arc<Serve>) {
     let now = serve.state.clock.now();
     // Postponed first, so that nobody else looks meanwhile; as it stays if the site cannot be asked.
@@ -81,6 +81,8 @@ pub(crate) fn look_again(serve: &Arc<Serve>) {
 }
 
 async fn look_at(serve: Arc<Serve>, site: Site, due: Vec<(WordpressSession, Look)>) {
+    // So that sites which hang leave to others what room there is for ends.
+    let _turn = serve.state.channels.looks.take(&site.hosting).await;
     let mut baselines: BTreeMap<_, Vec<BaselineOf>> = BTreeMap::new();
     for (session, look) in &due {
         if let (Some(share), Some(before)) = (session.share, &look.seen.before) {

@@ -34,6 +34,7 @@ pub(crate) use work::{
     DecideWork, OpenWork, Work, WorkKind, decide_through, open as open_work, open_beside as open_work_beside, share_by,
 };
 
+use crate::adapters::Turns;
 use crate::cron::{Leaving, Resting};
 use crate::store::StoreError;
 use crate::store::cron_entries;
@@ -209,6 +210,8 @@ pub(crate) struct Channels {
     pub(crate) cron: Resting,
     pub(crate) used: Used,
     pub(crate) at_once: AtOnce,
+    /// Sites of a hosting are looked at again one after another.
+    looks: Turns<String>,
 }
 
 impl Channels {
@@ -219,8 +222,8 @@ impl Channels {
         cron.keep(cron_entries::on_shares(connection)?);
         let used = Used::default();
         used.keep(residue::used_shares(connection)?);
-        let (by_token, at_once) = (Mutex::default(), AtOnce::default());
-        let channels = Self { gate, endings: Endings::new(), by_token, lingering, cron, used, at_once };
+        let (by_token, at_once, looks) = (Mutex::default(), AtOnce::default(), Turns::at_once(1));
+        let channels = Self { gate, endings: Endings::new(), by_token, lingering, cron, used, at_once, looks };
         for (token, session) in gateway_rows::load_sessions(connection, now)? {
             channels.register(Channel::Gateway(token, session));
         }
