@@ -93,6 +93,24 @@ impl Zip {
         all.extend(comment);
         all
     }
+
+    /// With an end in 64 bits that says so.
+    fn end_64(&self, count: u64, size: u64, offset: u64) -> Vec<u8> {
+        let mut all = [self.bytes.as_slice(), &self.directory].concat();
+        let end = all.len() as u64;
+        all.extend(b"PK\x06\x06");
+        all.extend(44_u64.to_le_bytes());
+        add(&mut all, &[45, 45]);
+        add_long(&mut all, &[0, 0]);
+        for number in [count, count, size, offset] {
+            all.extend(number.to_le_bytes());
+        }
+        all.extend(b"PK\x06\x07\0\0\0\0");
+        all.extend(end.to_le_bytes());
+        add_long(&mut all, &[1]);
+        all.extend(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0");
+        all
+    }
 }
 
 fn add(to: &mut Vec<u8>, numbers: &[u16]) {
@@ -242,21 +260,18 @@ fn sizes_of_64_bits_that_make_no_sense_are_refused() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let one = Zip::default().with(stored("one", b"x"));
     for (count, size, offset) in [(u64::MAX, 0, 0), (1, u64::MAX, u64::MAX), (1, 49, u64::MAX - 10), (1, 0, 1 << 40)] {
-        let mut all = [one.bytes.as_slice(), &one.directory].concat();
-        let end = all.len() as u64;
-        all.extend(b"PK\x06\x06");
-        all.extend(44_u64.to_le_bytes());
-        add(&mut all, &[45, 45]);
-        add_long(&mut all, &[0, 0]);
-        for number in [count, count, size, offset] {
-            all.extend(number.to_le_bytes());
-        }
-        all.extend(b"PK\x06\x07\0\0\0\0");
-        all.extend(end.to_le_bytes());
-        add_long(&mut all, &[1]);
-        all.extend(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0");
-        assert!(runtime.block_on(scene.extract(&all)).is_err(), "{count} {size} {offset}");
+        assert!(runtime.block_on(scene.extract(&one.end_64(count, size, offset))).is_err(), "{count} {size} {offset}");
     }
+}
+
+#[test]
+fn a_zip_that_says_to_have_too_many_entries_is_not_read() {
+    let scene = Scene::new();
+    let one = Zip::default().with(stored("one", b"x"));
+    let [size, offset] = [&one.directory, &one.bytes].map(|part| part.len() as u64);
+    assert_eq!(scene.takes(&one.end_64(1, size, offset)).entries, 1);
+    scene.refuses(&one.end_64(200_000, size, offset), "", ArchiveFlaw::Ambiguous);
+    scene.refuses(&one.end_64(200_001, size, offset), "", ArchiveFlaw::Entries);
 }
 
 #[test]

@@ -57,3 +57,26 @@ impl Term {
 pub(super) fn now_s() -> i64 {
     clock_gettime(ClockId::Monotonic).tv_sec
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_may_take_so_long_from_its_beginning_and_until_it_is_ended() {
+        for (begin, seconds) in [(Term::begin as fn(&Term), 600), (Term::begin_stream, 21_600)] {
+            let term = Term::default();
+            let before = now_s();
+            begin(&term);
+            let until = *term.until_s.get().unwrap();
+            assert!((before + seconds..=now_s() + seconds).contains(&until), "{until}");
+            begin(&term);
+            assert_eq!((*term.until_s.get().unwrap(), term.goes_on()), (until, Ok(())));
+            term.end();
+            assert_eq!(term.goes_on(), Err(FileFault::Ended));
+        }
+        let over = Term::default();
+        over.begin_for(0);
+        assert_eq!(over.goes_on(), Err(FileFault::TimedOut));
+    }
+}

@@ -115,3 +115,68 @@ impl<P: Pack> Packing<'_, P> {
         if is_too_much { Err(FileFault::TooMuch) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of nothing.
+    struct Nowhere<const ENTRIES: u64>;
+
+    impl<const ENTRIES: u64> Pack for Nowhere<ENTRIES> {
+        type Written = ();
+
+        const ENTRIES_MAX: u64 = ENTRIES;
+
+        fn directory(&mut self, _name: &[u8], _stat: &Stat) -> Result<(), FileFault> {
+            Ok(())
+        }
+
+        fn file(&mut self, _name: &[u8], _stat: &Stat, content: &mut impl Read) -> Result<(), FileFault> {
+            std::io::copy(content, &mut std::io::sink()).map(drop).map_err(|_| FileFault::TooMuch)
+        }
+
+        fn finish(self) -> Result<(), FileFault> {
+            Ok(())
+        }
+    }
+
+    /// Counts names until one is too much; how many went before it.
+    #[track_caller]
+    fn counted<const ENTRIES: u64>(name: &[u8]) -> u64 {
+        let (mut into, term) = (Nowhere::<ENTRIES>, Term::default());
+        let mut packing = Packing { into: &mut into, term: &term, work: FileWork::default(), names_bytes: 0 };
+        while packing.count(name).is_ok() {}
+        assert_eq!(packing.count(name), Err(FileFault::TooMuch));
+        packing.work.entries - 2
+    }
+
+    #[test]
+    fn so_many_entries_with_so_long_names_are_packed() {
+        assert_eq!(counted::<3>(b"name"), 3);
+        assert_eq!(counted::<ENTRIES_MAX>(b"name"), ENTRIES_MAX);
+        assert_eq!(counted::<ENTRIES_MAX>(&[b'x'; 99]), NAMES_MAX_BYTES / 100);
+        assert_eq!(counted::<3>(&[b'x'; SITE_PATH_MAX_BYTES - 1]), 3);
+        assert_eq!(counted::<3>(&[b'x'; SITE_PATH_MAX_BYTES]), 0);
+        let deep = |depth| vec![&b"d"[..]; depth].join(&b'/');
+        assert_eq!((counted::<3>(&deep(DEPTH_MAX)), counted::<3>(&deep(DEPTH_MAX + 1))), (3, 0));
+    }
+
+    #[test]
+    fn so_many_bytes_are_packed_whatever_a_file_was_said_to_have() {
+        let (mut into, term) = (Nowhere::<3>, Term::default());
+        let mut packing = Packing { into: &mut into, term: &term, work: FileWork::default(), names_bytes: 0 };
+        packing.work.bytes = BYTES_MAX - 5;
+        let file = |length: u64| {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(length).unwrap();
+            let file = OwnedFd::from(file);
+            (look_at(&file).unwrap(), file)
+        };
+        let (said, six) = file(6);
+        assert_eq!(packing.file(b"said", &said, six), Err(FileFault::TooMuch));
+        let ((less, five), (_, six)) = (file(5), file(6));
+        assert_eq!(packing.file(b"more", &less, six), Err(FileFault::TooMuch));
+        assert_eq!((packing.file(b"all", &less, five), packing.work.bytes), (Ok(()), BYTES_MAX));
+    }
+}

@@ -188,3 +188,44 @@ impl<'t> Unpacking<'t> {
         if self.work.entries > ENTRIES_MAX { Err(ArchiveFlaw::Entries.into()) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use latchkey_protocol::{Place, SitePath};
+
+    use super::{super::super::super::resolve::Home, *};
+
+    const PLAIN: Attributes = Attributes { mode: 0o644, modified: None };
+
+    /// It is refused for that.
+    #[track_caller]
+    fn refused<T>(end: Result<T, Stop>, flaw: ArchiveFlaw) {
+        let end = end.map(drop);
+        assert!(matches!(end, Err(Stop::Flaw(found)) if found == flaw), "{end:?}");
+    }
+
+    #[test]
+    fn so_many_entries_names_folders_and_bytes_are_unpacked() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let to = Place { root: SitePath::ROOT, path: SitePath::parse(b"to").unwrap() };
+        let term = Term::default();
+        let mut unpacking = Unpacking::into(&home.at(&to).unwrap(), &term).unwrap();
+        unpacking.begun = ENTRIES_MAX - 1;
+        unpacking.begin(b"last").unwrap();
+        refused(unpacking.begin(b"more"), ArchiveFlaw::Entries);
+        (unpacking.begun, unpacking.names_bytes) = (0, NAMES_MAX_BYTES - 4);
+        unpacking.begin(b"last").unwrap();
+        refused(unpacking.begin(b"m"), ArchiveFlaw::Entries);
+        unpacking.work.entries = ENTRIES_MAX - 1;
+        unpacking.folder(&[b"last"]).unwrap();
+        refused(unpacking.folder(&[b"more"]), ArchiveFlaw::Entries);
+        (unpacking.work.entries, unpacking.work.bytes) = (0, BYTES_MAX - 5);
+        let mut file = |name: &str, content: &[u8]| {
+            unpacking.file(&EntryName::parse(name.as_bytes()).unwrap(), PLAIN, &mut &*content)
+        };
+        refused(file("too-long", b"6 more"), ArchiveFlaw::Bytes);
+        assert_eq!(file("fits", b"last5").unwrap(), 5);
+        refused(file("beyond", b"x"), ArchiveFlaw::Bytes);
+    }
+}
