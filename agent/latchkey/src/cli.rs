@@ -12,6 +12,7 @@ mod explain;
 mod gateway_link;
 mod hosting;
 mod instance;
+mod job;
 mod op;
 mod outcome;
 mod people;
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     /// Run the operations that a share allows.
     #[command(after_help = EXIT_CODES)]
     Op(Noun<op::Command>),
+    /// Operations that go on after they were asked for.
+    #[command(after_help = EXIT_CODES)]
+    Job(Noun<job::Command>),
     /// Say whether somebody may do something on an instance, and which rule decides.
     ///
     /// Example: latchkey explain live editor@example.com site_name.set
@@ -159,6 +163,7 @@ fn carry_out(command: &Command, screen: &mut dyn Screen) -> u8 {
             finish(followed.map(|()| 0), screen)
         }
         Command::Op(noun) => answer(&noun.connection, &noun.command, screen),
+        Command::Job(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Explain(leaf) => answer(&leaf.connection, &leaf.command, screen),
         Command::People(noun) => answer(&noun.connection, &noun.command, screen),
         Command::Sessions(noun) => answer(&noun.connection, &noun.command, screen),

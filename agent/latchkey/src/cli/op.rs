@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Call, CallError, Client};
 use super::print::Screen;
 use super::view::{self, Field, at, cell};
-use super::{Answer, Ask};
+use super::{Answer, Ask, job};
 
 const COLUMNS: &[Field] =
     &[("OPERATION", "name"), ("EFFECT", "effect"), ("PRIVILEGE", "privilege"), ("SUMMARY", "summary")];
@@ -43,6 +43,9 @@ pub(crate) struct Run {
     /// A field of the input. A value that reads as JSON is taken as such (true, 5, null, "5"), any other as text.
     #[arg(value_name = "KEY=VALUE", value_parser = parse_field)]
     fields: Vec<(String, Value)>,
+    /// Wait until an operation that runs as a job has ended, and show that.
+    #[arg(long)]
+    wait: bool,
 }
 
 /// A JSON object from an argument, or from standard input.
@@ -113,7 +116,13 @@ impl Ask for Command {
             Self::List => Answer::new(client.send_all(&Call::get(&["operations"]))?, |reply| {
                 view::table(reply, COLUMNS, "No operation.")
             }),
-            Self::Run(run) => Answer::new(client.send(&run.call()?)?, outcome),
+            Self::Run(run) => {
+                let reply = client.send(&run.call()?)?;
+                match at(&reply.json, "job").as_str().filter(|_| run.wait) {
+                    Some(job) => job::wait(client, job)?,
+                    None => Answer::new(reply, outcome),
+                }
+            }
         })
     }
 }
@@ -121,7 +130,7 @@ impl Ask for Command {
 fn outcome(reply: &Value) -> String {
     match at(reply, "job") {
         Value::Null => view::anything(reply),
-        job => format!("Started as job {}.", cell(job)),
+        job => format!("Started as job {job}; how far it is: latchkey job show {job}", job = cell(job)),
     }
 }
 

@@ -23,6 +23,23 @@ pub(crate) struct Refusal {
     retry_after_s: Option<u64>,
 }
 
+/// The exit code of the program for a code of the closed list.
+pub(super) fn exit_code(code: &str) -> u8 {
+    match code {
+        "not_found" => 3,
+        "forbidden" => 4,
+        "invalid" => 5,
+        "conflict" => 6,
+        "busy" => 7,
+        "timed_out" => 8,
+        "too_large" => 9,
+        "quota" => 10,
+        "unsupported" => 11,
+        "unavailable" => 12,
+        _ => 1,
+    }
+}
+
 impl Refusal {
     /// Reads a problem document. A body that is none gives a refusal that says so: something else answered.
     pub(crate) fn parse(status: u16, body: &[u8]) -> Self {
@@ -39,19 +56,7 @@ impl Refusal {
 
     /// The exit code of the program.
     pub(crate) fn exit_code(&self) -> u8 {
-        match self.code.as_str() {
-            "not_found" => 3,
-            "forbidden" => 4,
-            "invalid" => 5,
-            "conflict" => 6,
-            "busy" => 7,
-            "timed_out" => 8,
-            "too_large" => 9,
-            "quota" => 10,
-            "unsupported" => 11,
-            "unavailable" => 12,
-            _ => 1,
-        }
+        exit_code(&self.code)
     }
 
     /// The refusal in a few lines.

@@ -32,6 +32,8 @@ fn every_command_calls_its_path() {
         nothing(),
     );
     check("op list", "GET /v1/operations", nothing());
+    check("job show j1", "GET /v1/jobs/j1", nothing());
+    check("job cancel j1", "DELETE /v1/jobs/j1", nothing());
     check("people list", "GET /v1/people", nothing());
     check("people list a&b", "GET /v1/people?query=a%26b", nothing());
     check("people rename p1 --name Eve", "PATCH /v1/people/p1", json!({ "name": "Eve" }));
@@ -198,6 +200,28 @@ fn a_list_of_several_pages_is_shown_whole() {
     let ran = run_texts("sessions list", vec![page("c1", Some("x y")), page("c2", None)]);
     assert_eq!(ran.asked[1].line, "GET /v1/sessions?cursor=x%20y HTTP/1.1");
     assert!(ran.out.contains("c1") && ran.out.contains("c2"), "{}", ran.out);
+}
+
+#[test]
+fn a_job_is_waited_for_and_shown_with_the_exit_code_of_its_fault() {
+    let told = |job: Value| vec![(200, "event: job\ndata: {}\n\n".to_owned()), (200, job.to_string())];
+    let well =
+        json!({ "id": "j1", "state": "succeeded", "output": { "code": 3, "stdout": "one\ntwo\n" }, "log": ["ran"] });
+    let ran = run_texts("job wait j1", told(well.clone()));
+    let lines: Vec<_> = ran.asked.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(lines, ["GET /v1/jobs/j1/events HTTP/1.1", "GET /v1/jobs/j1 HTTP/1.1"]);
+    assert_eq!(ran.exit, 0, "{}", ran.err);
+    for words in ["j1", "succeeded", "stdout:\none\ntwo\n", "ran"] {
+        assert!(ran.out.contains(words), "{words}: {}", ran.out);
+    }
+    let started = vec![(202, json!({ "job": "j1" }).to_string())];
+    let ran = run_texts("op run live cron.run id=e1 --wait", [started.clone(), told(well)].concat());
+    assert!(ran.exit == 0 && ran.out.contains("succeeded"), "{}{}", ran.out, ran.err);
+    let ran = run_texts("op run live cron.run id=e1", started);
+    assert!(ran.out.contains("latchkey job show j1"), "{}", ran.out);
+    let fault = json!({ "code": "quota", "detail": "the hosting has no room left" });
+    let ran = run_texts("job wait j1", told(json!({ "id": "j1", "state": "failed", "error": fault, "log": [] })));
+    assert!(ran.exit == 10 && ran.out.contains("no room left"), "{}{}", ran.out, ran.err);
 }
 
 #[test]

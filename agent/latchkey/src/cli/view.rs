@@ -121,6 +121,6 @@ fn trimmed(table: &Table) -> String {
     table.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn words(name: &str) -> String {
+pub(super) fn words(name: &str) -> String {
     name.replace('_', " ")
 }
