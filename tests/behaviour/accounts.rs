@@ -332,7 +332,7 @@ fn accounts_of_the_hosting_are_made_changed_and_deleted(node: &Node) {
     let login = format!("ops.{PAPERS}");
     assert_eq!(made["account"]["login"], login.as_str(), "{made}");
     assert_eq!((&made["account"]["has_password"], made.get("password")), (&json!(false), None));
-    assert_eq!(made["account"]["made_by"], full.email.as_str());
+    assert_eq!(made["account"]["creator"], full.email.as_str());
     run("sftp_account.create", json!({ "name": "ops", "password": true })).refused(409, "conflict");
     // One list for each protocol, and nothing of it in the other.
     let ftp = run("ftp_account.create", json!({ "name": "ops-ftp" })).done();

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use latchkey_tests::api::Api;
 use latchkey_tests::audit::audited;
+use latchkey_tests::command_line::latchkey;
 use latchkey_tests::exchange::Response;
 use latchkey_tests::hostile_text::texts;
 use latchkey_tests::processes::with_words;
 use latchkey_tests::shares::{Share, person, share};
-use latchkey_tests::sites::{owner_of, paper};
+use latchkey_tests::sites::{folder, owner_of, paper};
 use latchkey_tests::waiting::{eventually, eventually_some};
 use serde_json::{Value, json};
 use xtask::clock::Stopwatch;
@@ -49,7 +50,7 @@ impl<'n> Clock<'n> {
     /// With what others have written, and nothing else.
     pub(crate) fn new(node: &'n Node) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        paper(node, SITE, HOSTING);
+        folder(node, SITE, HOSTING);
         paper(node, BESIDE, HOSTING);
         let clock = Self { node, _turn: turn };
         for entry in clock.listed().iter().filter(|entry| entry["id"].is_string()) {
@@ -198,7 +199,7 @@ fn an_entry_leaves_the_crontab_with_the_share_that_said_what_it_runs(node: &Node
             assert_eq!(ended["unconfirmed"], json!([]), "{how}: {ended}");
             let left = &ended["disabled"][0];
             assert_eq!((&left["kind"], &left["id"]), (&json!("cron_entry"), &json!(id)), "{how}: {ended}");
-            assert_eq!(ended["residue"], json!([]), "nobody can use it: {how}: {ended}");
+            assert_eq!(guest.residue(), json!([]), "nobody can use it: {how}: {ended}");
         }
         clock.has(&[line(&owners, "echo of the owner"), line(&taken_over, "echo taken over")].concat());
         let kept = eventually_some("it is kept as disabled", || {
@@ -390,6 +391,9 @@ fn an_entry_is_run_as_a_job_with_its_output(node: &Node) {
         followed.contains("\"running\"") && followed.trim_end().ends_with('}') && followed.contains("done\\n"),
         "{followed}"
     );
+    let words = ["op", "run", SITE, "cron.run", &format!("id={id}"), "--wait", "--as", &guest.email];
+    let printed = latchkey(node, &words);
+    assert!(printed.done().contains(&format!("stdout:\n{stdout}")), "{}", printed.text);
     guest.revoke();
     may.get(&path).refused(404, "not_found");
     assert_eq!(Api::panel(node).get(&path).done()["state"], "succeeded");

@@ -6,6 +6,7 @@ use xtask::node::{Node, OWNER};
 use crate::api::Api;
 use crate::browser::Browser;
 use crate::mailbox;
+use crate::waiting::eventually_some;
 
 /// A share on the node.
 #[derive(Clone)]
@@ -101,6 +102,17 @@ impl<'n> Share<'n> {
     #[track_caller]
     pub fn shown(&self) -> Value {
         Api::panel(self.node).get(&self.path()).done()
+    }
+
+    /// What its person left behind, as a list, once its hosting has been looked at.
+    #[must_use]
+    #[track_caller]
+    pub fn residue(&self) -> Value {
+        eventually_some("a look at the hosting", || {
+            let left = self.shown().get("residue").cloned().unwrap_or_else(|| json!([]));
+            let is_known = left.as_array().unwrap().iter().all(|one| one["kind"] != "being_looked_at");
+            is_known.then_some(left)
+        })
     }
 
     /// Its state.

@@ -23,6 +23,15 @@ fn the_openapi_document_is_the_reviewed_one() {
 }
 
 #[test]
+fn every_shape_has_a_name_of_its_own() {
+    let document = crate::api::openapi_document();
+    let names = document["components"]["schemas"].as_object().unwrap().keys();
+    // Of two shapes that are called the same the second would get a number.
+    let numbered: Vec<_> = names.filter(|name| name.ends_with(|last: char| last.is_ascii_digit())).collect();
+    assert!(numbered.is_empty(), "{numbered:?}");
+}
+
+#[test]
 fn the_operations_are_the_reviewed_ones() {
     let mut text = "# Operations\n\nEach is `POST /v1/instances/{instance}/operations/{name}`; shapes are in `/v1/operations`.\n\n\
                     | operation | what it does | privilege | effect |\n|---|---|---|---|\n"

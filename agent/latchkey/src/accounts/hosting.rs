@@ -36,10 +36,10 @@ pub(crate) struct HostingAccountView {
     has_password: bool,
     /// The address of the person who made it; none for the panel.
     #[serde(skip_serializing_if = "Option::is_none")]
-    made_by: Option<String>,
+    creator: Option<String>,
     /// When it was made.
     #[schemars(with = "String")]
-    made_at: jiff::Timestamp,
+    created_at: jiff::Timestamp,
 }
 
 /// An account that was made.
@@ -66,6 +66,7 @@ pub(crate) struct Updated {
 
 /// What ended with an account.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeletedAccount")]
 pub(crate) struct Deleted {
     /// What ended.
     ended: Ended,
@@ -273,7 +274,7 @@ fn note<O: Operation>(change: &mut Change<'_>, permit: &Permit<O>, login: &str) 
 }
 
 fn view(table: &latchkey_access::AccessTable, account: &Account, of: &OfHosting) -> HostingAccountView {
-    let made_by = of.made_by.person().and_then(|id| table.person(id)).map(|person| person.email.to_string());
+    let creator = of.made_by.person().and_then(|id| table.person(id)).map(|person| person.email.to_string());
     HostingAccountView {
         login: account.login.clone(),
         directory: of.directory.clone(),
@@ -281,7 +282,7 @@ fn view(table: &latchkey_access::AccessTable, account: &Account, of: &OfHosting)
         quota_mib: of.quota,
         keys: account.keys.iter().map(AuthorizedKey::fingerprint).collect(),
         has_password: account.password_hash.is_some(),
-        made_by,
-        made_at: account.made_at,
+        creator,
+        created_at: account.made_at,
     }
 }

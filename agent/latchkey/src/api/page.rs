@@ -9,6 +9,7 @@ use crate::problem::Problem;
 
 /// A page of a list.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub(crate) struct Page<T> {
     /// What is on it.
     pub(crate) items: Vec<T>,

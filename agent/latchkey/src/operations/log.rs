@@ -50,6 +50,7 @@ pub(crate) struct LogItems {
 /// Which lines.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "LogReadInput")]
 pub(crate) struct ReadInput {
     /// The log's id.
     log: String,

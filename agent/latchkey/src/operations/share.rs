@@ -17,6 +17,7 @@ use crate::shares::{self, EndInput, EndedShares, InviteInput, SharePatch, ShareV
 /// Which shares to list.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ShareListInput")]
 pub(crate) struct ListInput {
     /// Those that have ended, too.
     pub(crate) all: bool,

@@ -70,6 +70,7 @@ impl Settings {
 /// What `phpmyadmin.open` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PhpmyadminOpenInput")]
 pub(crate) struct OpenInput {
     /// The database's whole name.
     database: String,
@@ -77,6 +78,7 @@ pub(crate) struct OpenInput {
 
 /// What `phpmyadmin.open` answers.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PhpmyadminOpenOutput")]
 pub(crate) struct OpenOutput {
     /// A page of the gateway that hands over to phpMyAdmin. Good once.
     url: String,

@@ -3,8 +3,8 @@
 //! PHP scans, as the hosting's system user, and it is not waited for: sessions end first, the reply has three seconds,
 //! and a large site takes longer. What is not known yet is said to be looked at, and stands on the share later.
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use latchkey_access::ShareId;
@@ -34,19 +34,50 @@ const DEADLINE: Duration = Duration::from_secs(25);
 const MOST_AT_ONCE: usize = 2;
 /// When the usual time for a request of PHP is over: one that was under way at the end may have written something.
 const LOOKED_AT_AGAIN_AFTER: Duration = Duration::from_secs(35);
-/// How long until looks are made that have become due, or that could not be made.
+/// How long until looks are made that have become due, or that could not be made: those then after twice as long each time.
 const PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// The scans that are under way.
 pub(crate) struct Scans {
     room: Semaphore,
     underway: Mutex<HashSet<ShareId>>,
+    put_off: Mutex<HashMap<ShareId, PutOff>>,
+}
+
+/// A look that could not be made.
+struct PutOff {
+    until: Instant,
+    pause: Duration,
 }
 
 impl Default for Scans {
     fn default() -> Self {
-        Self { room: Semaphore::new(MOST_AT_ONCE), underway: Mutex::default() }
+        Self { room: Semaphore::new(MOST_AT_ONCE), underway: Mutex::default(), put_off: Mutex::default() }
     }
+}
+
+impl Scans {
+    /// Whether a share's hosting is not to be looked at yet, because it could not be before.
+    fn is_put_off(&self, share: ShareId) -> bool {
+        lock(&self.put_off).get(&share).is_some_and(|put_off| put_off.until > Instant::now())
+    }
+
+    /// What came of a look.
+    fn note(&self, share: ShareId, is_done: bool) {
+        let mut all = lock(&self.put_off);
+        if is_done {
+            all.remove(&share);
+            return;
+        }
+        let put_off = all.entry(share).or_insert_with(|| PutOff { until: Instant::now(), pause: PAUSE / 2 });
+        put_off.pause = (put_off.pause * 2).min(LONGEST_PAUSE);
+        put_off.until = Instant::now() + put_off.pause;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A share that is being looked at; on drop it no longer is.
@@ -58,14 +89,14 @@ struct Underway<'l> {
 impl<'l> Underway<'l> {
     /// `None` if somebody is looking at it already.
     fn begin(scans: &'l Scans, share: ShareId) -> Option<Self> {
-        let new = scans.underway.lock().unwrap_or_else(PoisonError::into_inner).insert(share);
+        let new = lock(&scans.underway).insert(share);
         new.then_some(Self { scans, share })
     }
 }
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
-        self.scans.underway.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.share);
+        lock(&self.scans.underway).remove(&self.share);
     }
 }
 
@@ -125,7 +156,7 @@ pub(crate) async fn look_when_due(serve: Arc<Serve>) {
         let latest = later(now, 2 * LOOKED_AT_AGAIN_AFTER);
         match serve.read(move |connection| residue::to_be_scanned(connection, now, latest)).await {
             Ok(shares) => {
-                for share in shares {
+                for share in shares.into_iter().filter(|share| !serve.scans.is_put_off(*share)) {
                     scan(&serve, share).await;
                 }
             }
@@ -139,7 +170,9 @@ pub(crate) async fn look_when_due(serve: Arc<Serve>) {
 async fn scan(serve: &Arc<Serve>, share: ShareId) -> Option<Vec<Residue>> {
     let _underway = Underway::begin(&serve.scans, share)?;
     let _room = serve.scans.room.acquire().await.ok()?;
-    match scan_and_save(serve, share).await {
+    let scanned = scan_and_save(serve, share).await;
+    serve.scans.note(share, scanned.is_ok());
+    match scanned {
         Ok(found) => Some(found),
         Err(error) => {
             tracing::warn!(error = %chain(&error), %share, "what a share left behind is not known yet");
@@ -187,4 +220,25 @@ async fn ask(serve: &Serve, site: &Site, first: &FirstUse) -> Result<Left, Bridg
         folders: &first.before.folders,
     };
     serve.bridge.examine(site, "residue.left", &args, DEADLINE).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_cannot_be_made_is_tried_less_and_less_often_until_it_is_made() {
+        let (scans, share) = (Scans::default(), ShareId::from_number(1));
+        for seconds in [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600] {
+            assert!(!scans.is_put_off(share));
+            scans.note(share, false);
+            tokio::time::advance(Duration::from_secs(seconds - 1)).await;
+            assert!(scans.is_put_off(share) && !scans.is_put_off(ShareId::from_number(2)), "{seconds}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        scans.note(share, true);
+        scans.note(share, false);
+        tokio::time::advance(PAUSE).await;
+        assert!(!scans.is_put_off(share));
+    }
 }

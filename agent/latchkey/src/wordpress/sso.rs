@@ -94,6 +94,7 @@ pub(crate) async fn users(
 /// What `sso.open` takes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "SsoOpenInput")]
 pub(crate) struct OpenInput {
     /// The id of the WordPress user to become; needed where the share logs in as any of them.
     pub(crate) user: Option<u64>,
@@ -101,6 +102,7 @@ pub(crate) struct OpenInput {
 
 /// What `sso.open` answers.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SsoOpenOutput")]
 pub(crate) struct OpenOutput {
     /// A page of the gateway that hands over to the site. Good once.
     pub(crate) url: String,

@@ -22,6 +22,7 @@ pub(crate) struct DeleteInput {
 
 /// What became of it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeletedFile")]
 pub(crate) struct Deleted {
     /// Where it is now, and can be renamed from for as long as the operator keeps it (30 days unless they say otherwise); none if it is gone.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,7 @@ use crate::problem::Problem;
 /// A part of a folder.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "FileListInput")]
 pub(crate) struct ListInput {
     /// Which folder; the home if not given.
     #[serde(default)]
@@ -156,6 +157,7 @@ impl Run for FileStat {
 /// Which file, and how its bytes are told.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "FileReadInput")]
 pub(crate) struct ReadInput {
     /// Relative to the home, percent-encoded.
     path: HomePath,
