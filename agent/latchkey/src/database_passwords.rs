@@ -12,10 +12,10 @@ use latchkey_access::rows::DatabaseUserSetPassword;
 use latchkey_access::{HostingId, Share};
 use tokio::task::AbortHandle;
 
-use crate::adapters::{Turn, Turns};
 use crate::caller::Caller;
 use crate::channels::{OpenWork, WorkKind, decide_through, open_work};
 use crate::databases::{DatabaseError, UserName};
+use crate::in_turn::{Turn, Turns};
 use crate::problem::{Problem, chain};
 use crate::serve::Serve;
 use crate::state::Change;

@@ -31,6 +31,7 @@ mod gateway;
 #[cfg(test)]
 mod golden;
 mod guesses;
+mod in_turn;
 mod jobs;
 mod limit;
 mod logs;
@@ -46,6 +47,7 @@ mod problem;
 mod rates;
 mod registry;
 mod request;
+mod residue;
 mod room;
 mod run;
 #[cfg(any(test, feature = "fuzzing"))]

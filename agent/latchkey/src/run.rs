@@ -18,9 +18,10 @@ use crate::config::{self, Config};
 use crate::doors::Doors;
 use crate::frames::Frames;
 use crate::mail::post_office::PostOffice;
+use crate::residue::scan;
 use crate::serve::Serve;
 use crate::state::State;
-use crate::wordpress::{reaper, redeemer, scan};
+use crate::wordpress::{reaper, redeemer};
 use crate::{
     api, background, cron, database_passwords, file_manager, ftp, gateway, jobs, notify, phpmyadmin, privileges, sftp,
 };

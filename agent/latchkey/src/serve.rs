@@ -25,6 +25,8 @@ use crate::jobs::Jobs;
 use crate::phpmyadmin::{self, Sessions};
 use crate::problem::Problem;
 use crate::request::{self, spawn_blocking};
+use crate::residue::first_use::FirstUses;
+use crate::residue::scan::Scans;
 use crate::shares::{self, InviteSettings, ShareView};
 use crate::state::restore::{Restored, Unknown};
 use crate::state::{Change, State};
@@ -33,8 +35,6 @@ use crate::store::audit::Outcome;
 use crate::store::backup::Copy;
 use crate::store::wordpress_sessions::Site;
 use crate::wordpress::bridge::Bridge;
-use crate::wordpress::first_use::FirstUses;
-use crate::wordpress::scan::Scans;
 use crate::wordpress::script::Presses;
 use crate::wordpress::site_of;
 

@@ -12,10 +12,10 @@ use super::events::{FileEvent, Whose};
 use super::{Account, AccountOf, QuotaMib, passwords};
 use crate::channels::{Channel, FileSession, KillSwitch, RestsOn, Switch};
 use crate::problem::chain;
+use crate::residue::first_use;
 use crate::serve::Serve;
 use crate::store::accounts;
 use crate::token::random_hex;
-use crate::wordpress::first_use;
 
 /// No login is longer: a name, a number, a dot and an id.
 const LONGEST_LOGIN: usize = 64;

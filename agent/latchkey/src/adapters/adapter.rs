@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::installed::{Installed, Terms};
 use super::runner::{Runner, RunnerError};
-use super::turns::Turns;
 use super::view::{AdapterState, AdapterView};
+use crate::in_turn::Turns;
 use crate::problem::{Code, Problem, chain};
 use crate::token::random_hex;
 

@@ -13,7 +13,6 @@ mod origin;
 mod rights;
 mod runner;
 pub(crate) mod secret;
-mod turns;
 mod view;
 
 use std::collections::BTreeMap;
@@ -27,6 +26,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::broker::Broker;
+use crate::in_turn::Turns;
 use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
 use adapter::Adapter;
@@ -36,7 +36,6 @@ use host::{Host, Tls};
 use installed::{Installed, InstalledError, Terms};
 use runner::{Came, Runner, RunnerError};
 use secret::Secrets;
-pub(crate) use turns::{Turn, Turns};
 pub(crate) use view::AdapterView;
 
 /// So many calls of one adapter at a time; the runner has as many threads.

@@ -14,11 +14,12 @@ use crate::clock::{Stopwatch, later};
 use crate::counted::COUNTED;
 use crate::cron;
 use crate::request;
+use crate::residue::scan;
 use crate::serve::Serve;
 use crate::store::residue::{self, Residue};
 use crate::store::wordpress_sessions::{self, Look, Site, WordpressSession};
 use crate::store::{StoreError, gateway_rows};
-use crate::wordpress::{scan, sessions};
+use crate::wordpress::sessions;
 
 /// A reply comes within three seconds, whatever hangs; this much of it is for the sites.
 pub(crate) const TIME_FOR_SITES: Duration = Duration::from_millis(2_400);

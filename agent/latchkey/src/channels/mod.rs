@@ -34,8 +34,8 @@ pub(crate) use work::{
     DecideWork, OpenWork, Work, WorkKind, decide_through, open as open_work, open_beside as open_work_beside, share_by,
 };
 
-use crate::adapters::Turns;
 use crate::cron::{Leaving, Resting};
+use crate::in_turn::Turns;
 use crate::store::StoreError;
 use crate::store::cron_entries;
 use crate::store::gateway_rows::{self, GatewaySession};

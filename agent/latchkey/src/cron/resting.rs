@@ -10,8 +10,8 @@ use latchkey_access::rows::CronCreate;
 use latchkey_access::{AccessTable, Actor, HostingId, ShareId, decide};
 
 use super::ending::unconfirmed;
-use crate::adapters::Turns;
 use crate::channels::Unconfirmed;
+use crate::in_turn::Turns;
 use crate::store::cron_entries::{CronEntry, Wanted};
 
 /// An entry whose share has ended, that the holder, and nobody else, is taking out of the crontab. Dropped before that is

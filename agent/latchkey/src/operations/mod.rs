@@ -34,9 +34,9 @@ use crate::channels::decide_through;
 use crate::jobs::{self, Underway};
 use crate::problem::{Code, Problem};
 use crate::request;
+use crate::residue::first_use;
 use crate::serve::Serve;
 use crate::store::audit::Outcome;
-use crate::wordpress::first_use;
 
 /// What may come of asking a site.
 pub(crate) const OF_A_SITE: &[u16] = &[504, 507];

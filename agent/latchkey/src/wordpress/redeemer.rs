@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::first_use;
 use crate::caller::{Caller, Note};
 use crate::channels::{self, Channel};
 use crate::clock::later;
 use crate::guesses::Guesses;
 use crate::request;
+use crate::residue::first_use;
 use crate::room::{Places, Room};
 use crate::serve::Serve;
 use crate::store::audit::Outcome;

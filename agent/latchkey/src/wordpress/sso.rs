@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bridge::{BridgeError, Plugins};
-use super::first_use;
 use crate::clock::later;
 use crate::limit::Limit;
 use crate::problem::{Code, Problem};
+use crate::residue::first_use;
 use crate::serve::Serve;
 use crate::store::hand_overs::{self, HandOver};
 use crate::token::{Token, random_hex};

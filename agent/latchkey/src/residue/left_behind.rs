@@ -5,9 +5,9 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::bridge::shortened;
 use super::first_use::CrontabLine;
 use crate::store::residue::{FirstUse, Residue, ResidueKind};
+use crate::wordpress::bridge::shortened;
 
 /// No more is told of one share.
 const MOST: usize = 100;

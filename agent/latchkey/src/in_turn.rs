@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(crate) struct Turns<K = HostingId> {
     at_once: usize,
-    hostings: Mutex<BTreeMap<K, Arc<Semaphore>>>,
+    waiting: Mutex<BTreeMap<K, Arc<Semaphore>>>,
 }
 
 /// A turn; it ends on drop.
@@ -22,17 +22,17 @@ pub(crate) struct Turn(#[expect(dead_code, reason = "held")] Option<OwnedSemapho
 impl<K: Clone + Ord> Turns<K> {
     /// So many at a time.
     pub(crate) fn at_once(at_once: usize) -> Self {
-        Self { at_once, hostings: Mutex::default() }
+        Self { at_once, waiting: Mutex::default() }
     }
 
     /// Waits for a turn, in the order of asking.
-    pub(crate) async fn take(&self, hosting: &K) -> Turn {
+    pub(crate) async fn take(&self, of: &K) -> Turn {
         let turns = {
-            let mut hostings = self.hostings.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody has a turn there, or waits for one.
-            hostings.retain(|_, turns| Arc::strong_count(turns) > 1);
+            all.retain(|_, turns| Arc::strong_count(turns) > 1);
             let new = || Arc::new(Semaphore::new(self.at_once));
-            hostings.entry(hosting.clone()).or_insert_with(new).clone()
+            all.entry(of.clone()).or_insert_with(new).clone()
         };
         // It is never closed.
         Turn(turns.acquire_owned().await.ok())
@@ -80,6 +80,6 @@ mod tests {
             drop(turns.take(&hosting(id)).await);
         }
         let _turn = turns.take(&hosting("h4")).await;
-        assert_eq!(turns.hostings.lock().unwrap().len(), 1);
+        assert_eq!(turns.waiting.lock().unwrap().len(), 1);
     }
 }

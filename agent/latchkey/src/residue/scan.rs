@@ -13,7 +13,6 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::bridge::BridgeError;
 use super::first_use::crontab;
 use super::left_behind::{self, Left};
 use crate::broker::BrokerError;
@@ -24,6 +23,7 @@ use crate::serve::Serve;
 use crate::store::StoreError;
 use crate::store::residue::{self, FirstUse, Residue};
 use crate::store::wordpress_sessions::Site;
+use crate::wordpress::bridge::BridgeError;
 
 /// So much is looked at of one hosting. Beyond it that is said.
 const MOST_ENTRIES: u32 = 400_000;
