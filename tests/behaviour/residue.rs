@@ -18,6 +18,7 @@ crate::trials! {
     beside_others:
         what_a_guest_with_code_left_on_the_hosting_is_named_and_what_was_there_before_is_not;
     alone:
+        what_ends_while_its_hosting_is_looked_at_for_the_first_time_is_not_done,
         what_cannot_be_looked_at_in_time_is_said_to_be_looked_at_and_stands_on_the_share_later,
         what_a_guest_left_who_never_came_to_wp_admin_is_named_and_nothing_of_one_who_only_looked,
         what_a_request_that_outlived_the_end_wrote_is_named_although_serve_was_killed_in_between;
@@ -149,9 +150,14 @@ fn what_a_guest_left_who_never_came_to_wp_admin_is_named_and_nothing_of_one_who_
     let account = Account::of(node, &by_sftp);
     std::fs::write(account.local("local"), "<?php").unwrap();
     account.sftp(&format!("put {} by-sftp.php", quoted(&account.local("local")))).unwrap();
+    let by_upload = with("hosting.manage_file_manager");
+    let path = format!("/v1/instances/{SITE}/files/sites/{SITE}/by-upload.php");
+    let uploaded = by_upload.person().request("PUT", &path).body("application/octet-stream", "<?php").send();
+    assert_eq!(uploaded.status, 201, "{}", uploaded.body);
     let looked = with("hosting.manage_file_manager");
     looked.person().operate(SITE, "file.list", &json!({ "path": format!("sites/{SITE}") })).done();
-    std::fs::write(docroot.join("by-the-owner.php"), "<?php").unwrap();
+    // Elsewhere: of more than five in one folder not each is named.
+    std::fs::write(docroot.join("wp-content/by-the-owner.php"), "<?php").unwrap();
 
     by_files.suspend();
     named(&by_files.residue(), "php_file", "by-files.php");
@@ -163,13 +169,39 @@ fn what_a_guest_left_who_never_came_to_wp_admin_is_named_and_nothing_of_one_who_
     by_files.revoke();
     named(&by_files.residue(), "php_file", "again.php");
     named(&by_files.residue(), "php_file", "by-files.php");
-    for (share, name) in [(by_cron, "by-cron.php"), (by_sftp, "by-sftp.php")] {
+    // Narrowed to nothing with which more could be left, it is over as well.
+    by_sftp.update(&json!({ "file_access": { "kind": "sftp", "read_only": true } }));
+    named(&by_sftp.residue(), "php_file", "by-sftp.php");
+    for (share, name) in [(by_cron, "by-cron.php"), (by_sftp, "by-sftp.php"), (by_upload, "by-upload.php")] {
         share.revoke();
         named(&share.residue(), "php_file", &format!("sites/{SITE}/{name}"));
     }
-    for name in ["by-files.php", "again.php", "by-cron.php", "by-sftp.php", "by-the-owner.php"] {
+    for name in
+        ["by-files.php", "again.php", "by-cron.php", "by-sftp.php", "by-upload.php", "wp-content/by-the-owner.php"]
+    {
         std::fs::remove_file(docroot.join(name)).unwrap();
     }
+}
+
+fn what_ends_while_its_hosting_is_looked_at_for_the_first_time_is_not_done(node: &Node) {
+    let docroot = node.instance("second").unwrap().docroot;
+    let terms = json!({ "role": "custom", "privileges": ["hosting.manage_file_manager"] });
+    let guest = share(node, "second", &person("guest"), &terms);
+    node.broker().unwrap().hang().unwrap();
+    let again = RunsAgain(node.broker().unwrap());
+    let answer = std::thread::scope(|scope| {
+        let file = json!({ "path": "sites/second/late.php", "content": "<?php" });
+        let may = guest.person();
+        let asked = scope.spawn(move || may.operate("second", "file.write", &file));
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(!asked.is_finished(), "it waits for the look");
+        guest.revoke();
+        drop(again);
+        asked.join().unwrap()
+    });
+    assert_eq!(answer.json()["rule"], "A2", "{}", answer.body);
+    answer.refused(404, "not_found");
+    assert!(!docroot.join("late.php").exists());
 }
 
 fn what_a_request_that_outlived_the_end_wrote_is_named_although_serve_was_killed_in_between(node: &Node) {

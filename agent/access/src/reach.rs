@@ -1,10 +1,12 @@
 //! Reach: what a share really amounts to, beyond the words of its privileges.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{AccessTable, LogInAs, Privilege, ReachWord, Share, share_terms_now};
+use crate::{AccessTable, Holdings, LogInAs, Privilege, PrivilegeSet, ReachWord, Share, share_terms_now};
 
 /// What a share amounts to, with what causes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -67,11 +69,27 @@ impl Reach {
 impl Privilege {
     /// Whether it lets somebody make themselves an administrator of the site.
     pub fn amounts_to_administrator(self) -> bool {
-        let mut reach = Reach::default();
-        self.entry().reach.iter().for_each(|word| of_word(&mut reach, self, *word, false));
-        reach.effective_admin
+        ADMINISTRATORS.contains(self)
     }
 }
+
+impl Holdings {
+    /// Whether its holder could leave something on the hosting with which they come back.
+    pub fn can_leave_something(&self) -> bool {
+        let privileges = ADMINISTRATORS.with(Privilege::WpAdminSso);
+        self.file_access.writes() || !self.privileges.meet(privileges).is_empty()
+    }
+}
+
+/// What amounts to an administrator of the site by itself.
+static ADMINISTRATORS: LazyLock<PrivilegeSet> = LazyLock::new(|| {
+    let amounts = |privilege: &Privilege| {
+        let mut reach = Reach::default();
+        privilege.entry().reach.iter().for_each(|word| of_word(&mut reach, *privilege, *word, false));
+        reach.effective_admin
+    };
+    Privilege::ALL.iter().copied().filter(amounts).fold(PrivilegeSet::EMPTY, PrivilegeSet::with)
+});
 
 const RUNS_CODE: &str = "runs code as the site's system user, so a pinned Log In As is no limit";
 const SHARED_USER: &str = "the sites of this hosting share one system user";

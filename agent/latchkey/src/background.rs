@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::accounts;
 use crate::caller::Caller;
 use crate::channels;
-use crate::clock::{later, until};
+use crate::clock::{Pauses, later, until};
 use crate::problem::chain;
 use crate::serve::{Record, Serve};
 use crate::shares;
@@ -97,18 +97,20 @@ async fn announce(serve: &Arc<Serve>, share: Share) {
 
 /// Tries again to end what could not be reached, until it is done.
 pub(crate) async fn retry_unconfirmed(serve: Arc<Serve>) {
-    let mut pause = Duration::from_secs(1);
+    let mut pauses = Pauses::between(Duration::from_secs(1), Duration::from_secs(30));
     loop {
+        let pause = pauses.next();
         tokio::time::sleep(pause).await;
         let before = serve.state.channels.unconfirmed();
         if before == 0 {
-            pause = Duration::from_secs(1);
+            pauses.begin_again();
             continue;
         }
         // Nobody waits for this any more: a site that is slow, not gone, gets longer each time until it is done.
         channels::retry_unconfirmed(&serve, channels::TIME_FOR_SITES + pause).await;
-        let stuck = serve.state.channels.unconfirmed() >= before;
-        pause = if stuck { (pause * 2).min(Duration::from_secs(30)) } else { Duration::from_secs(1) };
+        if serve.state.channels.unconfirmed() < before {
+            pauses.begin_again();
+        }
     }
 }
 

@@ -58,6 +58,33 @@ impl Stopwatch {
     }
 }
 
+/// Pauses between tries: each is twice as long as the one before, up to the longest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pauses {
+    first: Duration,
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// Before the first try that fails.
+    pub(crate) const fn between(first: Duration, longest: Duration) -> Self {
+        Self { first, next: first, longest }
+    }
+
+    /// How long to wait now.
+    pub(crate) fn next(&mut self) -> Duration {
+        let now = self.next;
+        self.next = (now * 2).min(self.longest);
+        now
+    }
+
+    /// A try was good: the next pause is the first one again.
+    pub(crate) const fn begin_again(&mut self) {
+        self.next = self.first;
+    }
+}
+
 /// A moment later by so much.
 pub(crate) fn later(moment: Timestamp, by: Duration) -> Timestamp {
     moment.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)

@@ -26,6 +26,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::broker::Broker;
+use crate::clock::Pauses;
 use crate::in_turn::Turns;
 use crate::problem::{Code, Problem, chain};
 use crate::serve::Serve;
@@ -79,7 +80,7 @@ impl Adapters {
         let folder = self.adapters.clone();
         let Ok(names) = serve.blocking(move || installed::names(&folder)).await else { return };
         self.awaited.begin(names);
-        let mut pause = Duration::from_secs(1);
+        let mut pauses = Pauses::between(Duration::from_secs(1), LONGEST_PAUSE);
         loop {
             for name in self.awaited.names() {
                 let Err(problem) = self.load(serve, &name).await else { continue };
@@ -94,8 +95,7 @@ impl Adapters {
             if self.awaited.names().is_empty() {
                 return;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(pauses.next()).await;
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use latchkey_access::{AccessTable, ShareId};
+use latchkey_access::{AccessTable, ShareId, share_holdings};
 
 use super::sync::{Mutex, locked};
 
@@ -28,9 +28,13 @@ impl Used {
         *locked(&self.0) = shares.into_iter().collect();
     }
 
-    /// Takes out those that grant nothing any more. For the one who has just swapped the table.
+    /// Takes out those that grant nothing any more with which something could be left. For the one who has just swapped
+    /// the table.
     pub(super) fn take_dead(&self, table: &AccessTable, now: Timestamp) -> BTreeSet<ShareId> {
-        let is_dead = |share: &ShareId| !table.share(*share).is_some_and(|share| share.is_live(now));
+        let is_dead = |share: &ShareId| {
+            let share = table.share(*share);
+            !share.is_some_and(|share| share_holdings(table, share, now).can_leave_something())
+        };
         locked(&self.0).extract_if(.., is_dead).collect()
     }
 }

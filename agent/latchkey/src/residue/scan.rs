@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::first_use::crontab;
 use super::left_behind::{self, Left};
 use crate::broker::BrokerError;
-use crate::clock::later;
+use crate::clock::{Pauses, later};
 use crate::problem::chain;
 use crate::request;
 use crate::serve::Serve;
@@ -48,7 +48,7 @@ pub(crate) struct Scans {
 /// A look that could not be made.
 struct PutOff {
     until: Instant,
-    pause: Duration,
+    pauses: Pauses,
 }
 
 impl Default for Scans {
@@ -70,9 +70,9 @@ impl Scans {
             all.remove(&share);
             return;
         }
-        let put_off = all.entry(share).or_insert_with(|| PutOff { until: Instant::now(), pause: PAUSE / 2 });
-        put_off.pause = (put_off.pause * 2).min(LONGEST_PAUSE);
-        put_off.until = Instant::now() + put_off.pause;
+        let pauses = Pauses::between(PAUSE, LONGEST_PAUSE);
+        let put_off = all.entry(share).or_insert_with(|| PutOff { until: Instant::now(), pauses });
+        put_off.until = Instant::now() + put_off.pauses.next();
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::bridge::{BridgeError, Plugins};
 use crate::broker::BrokerError;
 use crate::channels;
-use crate::clock::later;
+use crate::clock::{Pauses, later};
 use crate::problem::chain;
 use crate::serve::Serve;
 use crate::store::StoreError;
@@ -46,7 +46,7 @@ enum Found {
 
 /// Removes the scripts whose minute is over, for as long as the process runs.
 pub(crate) async fn reap(serve: Arc<Serve>) {
-    let mut pause = PAUSE;
+    let mut pauses = Pauses::between(PAUSE, LONGEST_PAUSE);
     loop {
         let now = serve.state.clock.now();
         let expired = serve.read(move |connection| sso_scripts::expired(connection, now)).await;
@@ -54,8 +54,10 @@ pub(crate) async fn reap(serve: Arc<Serve>) {
         for script in expired.inspect_err(log_store).unwrap_or_default() {
             stuck |= !reap_one(&serve, script).await;
         }
-        pause = if stuck { (pause * 2).min(LONGEST_PAUSE) } else { PAUSE };
-        tokio::time::sleep(pause).await;
+        if !stuck {
+            pauses.begin_again();
+        }
+        tokio::time::sleep(pauses.next()).await;
     }
 }
 
